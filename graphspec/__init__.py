@@ -1,0 +1,58 @@
+"""Neural-network topologies as YAML graphs: checked, drawn, compiled to PyTorch, trained.
+
+The names below are imported when first used, so that ``import graphspec`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "Code": "graphspec.errors",
+    "Diagnostic": "graphspec.errors",
+    "Graph": "graphspec.graph.ir",
+    "Run": "graphspec.training.run",
+    "Sink": "graphspec.errors",
+    "Spec": "graphspec.language.models",
+    "SpecError": "graphspec.errors",
+    "analyze": "graphspec.compiler",
+    "compile": "graphspec.compiler",
+    "evaluate": "graphspec.training.run",
+    "load": "graphspec.compiler",
+    "render": "graphspec.compiler",
+    "train": "graphspec.training.run",
+}
+
+__all__ = [*sorted(_EXPORTS), "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        message = f"module 'graphspec' has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module(_EXPORTS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_EXPORTS])
+
+
+if TYPE_CHECKING:
+    from graphspec.compiler import analyze as analyze
+    from graphspec.compiler import compile as compile
+    from graphspec.compiler import load as load
+    from graphspec.compiler import render as render
+    from graphspec.errors import Code as Code
+    from graphspec.errors import Diagnostic as Diagnostic
+    from graphspec.errors import Sink as Sink
+    from graphspec.errors import SpecError as SpecError
+    from graphspec.graph.ir import Graph as Graph
+    from graphspec.language.models import Spec as Spec
+    from graphspec.training.run import Run as Run
+    from graphspec.training.run import evaluate as evaluate
+    from graphspec.training.run import train as train

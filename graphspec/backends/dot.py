@@ -1,0 +1,177 @@
+"""A typed graph as DOT, the language of Graphviz.
+
+`write` takes what `graphspec.backends.drawing` describes and gives text that is the same, byte for
+byte, for the same graph; `graphspec.backends.picture` makes images of it. Labels are HTML-like
+tables, so that a name, what it does and its parameters can differ in weight and size.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+import graphviz
+
+from graphspec.backends.drawing import (
+    FAINT_INK,
+    INK,
+    PAPER,
+    Box,
+    Key,
+    Role,
+    Sketch,
+    sketch,
+)
+from graphspec.graph.ir import Graph
+
+_FONT = "Helvetica"
+_THIN, _BOLD, _THICK = "1.2", "2.4", "3.2"
+"""Outlines, in points: of a call, of a head, of shared weights."""
+
+_LEGEND_WIDTH = 110
+"""Characters in a row of the legend."""
+
+
+def write(graph: Graph) -> str:
+    """Return the diagram of ``graph`` as DOT, from the inputs at the top to the heads.
+
+    Args:
+        graph: A typed graph.
+
+    Returns:
+        The text of a ``.dot`` file. A node has its own name in it where that is letters, digits,
+        ``_`` and ``.``, else ``#`` and its number.
+    """
+    drawn = sketch(graph)
+    ids = {box.name: _identifier(box.name, i) for i, box in enumerate(drawn.boxes)}
+    dot = graphviz.Digraph(
+        name=graphviz.escape(drawn.title),
+        graph_attr={
+            "rankdir": "TB",
+            "label": _heading(drawn),
+            "labelloc": "t",
+            "fontname": _FONT,
+            "bgcolor": PAPER,
+            "pad": "0.25",
+            "nodesep": "0.4",
+            "ranksep": "0.35",
+            "outputorder": "edgesfirst",
+        },
+        node_attr={
+            "shape": "box",
+            "style": "filled",
+            "fontname": _FONT,
+            "fontcolor": INK,
+            "fontsize": "13",
+            "margin": "0.14,0.07",
+            "height": "0.4",
+        },
+        edge_attr={
+            "color": FAINT_INK,
+            "fontname": _FONT,
+            "fontcolor": FAINT_INK,
+            "fontsize": "10.5",
+            "arrowsize": "0.75",
+            "penwidth": "1.1",
+        },
+    )
+    for box in drawn.boxes:
+        dot.node(ids[box.name], _box_label(box), **_outline(box))
+    for arrow in drawn.arrows:
+        dot.edge(ids[arrow.tail], ids[arrow.head], _arrow_label(arrow.label))
+    return str(dot.source)
+
+
+def _identifier(name: str, index: int) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_.]+", name) else f"#{index}"
+
+
+def _outline(box: Box) -> dict[str, str]:
+    """Attributes of a box beside its label."""
+    attributes = {
+        "fillcolor": box.paint.fill,
+        "color": box.paint.line,
+        "penwidth": _THIN,
+        "tooltip": graphviz.escape(box.details),
+    }
+    if box.role is Role.INPUT:
+        attributes["shape"] = "ellipse"
+        attributes["margin"] = "0.06,0.03"
+    elif box.role is Role.SMALL:
+        attributes["style"] = "filled,rounded"
+        attributes["margin"] = "0.1,0.02"
+        attributes["height"] = "0.3"
+    elif box.role is Role.HEAD:
+        attributes["penwidth"] = _BOLD
+    if not box.tasks and box.role is not Role.INPUT:
+        attributes["style"] = "filled,dashed"
+    if box.badge:
+        attributes["penwidth"] = _THICK
+    return attributes
+
+
+def _box_label(box: Box) -> str:
+    bold = box.role is not Role.SMALL
+    rows = [_cell(box.title, 13 if bold else 12, INK, bold)]
+    rows += [_cell(box.what, 11, INK if box.role is Role.HEAD else FAINT_INK)]
+    rows += [_cell((box.size,), 10.5, FAINT_INK)] if box.size else []
+    rows += [_cell((box.badge,), 10.5, PAPER, True, box.paint.line)] if box.badge else []
+    return _table(rows, 'CELLPADDING="1" CELLSPACING="1"')
+
+
+def _arrow_label(text: str) -> str:
+    # On paper-coloured ground: where an arrow is flat, its own line would run through the text.
+    row = _cell((text,), 10.5, FAINT_INK, fill=PAPER)
+    return _table([row], 'CELLPADDING="1" CELLSPACING="4"')
+
+
+def _heading(drawn: Sketch) -> str:
+    """Title, description, size and legend; as the label of the whole they never are in the way."""
+    rows = [_cell((drawn.title,), 18, INK, True)]
+    rows += [_cell(drawn.description, 12, FAINT_INK)]
+    rows += [_cell((drawn.size,), 12, FAINT_INK)]
+    rows += [f"<TR><TD>{_keys(keys)}</TD></TR>" for keys in _legend_rows(drawn.legend)]
+    rows.append('<TR><TD HEIGHT="8"></TD></TR>')
+    return _table(rows, 'CELLPADDING="2" CELLSPACING="0"')
+
+
+def _legend_rows(legend: Iterable[Key]) -> list[list[Key]]:
+    """Break the legend into rows of similar width."""
+    rows: list[list[Key]] = []
+    room = 0
+    for key in legend:
+        room -= len(key.text) + 6
+        if not rows or room < 0:
+            rows.append([])
+            room = _LEGEND_WIDTH - len(key.text) - 6
+        rows[-1].append(key)
+    return rows
+
+
+def _keys(legend: Iterable[Key]) -> str:
+    cells = "".join(
+        f'<TD BORDER="{3 if key.thick else 1}" COLOR="{key.paint.line}"'
+        f' BGCOLOR="{key.paint.fill}">{_text(" " + key.text + " ", 11, INK)}</TD>'
+        for key in legend
+    )
+    return f'<TABLE BORDER="0" CELLPADDING="4" CELLSPACING="6"><TR>{cells}</TR></TABLE>'
+
+
+def _table(rows: Iterable[str], spacing: str) -> str:
+    return f'<<TABLE BORDER="0" {spacing}>{"".join(rows)}</TABLE>>'
+
+
+def _cell(
+    lines: Iterable[str], size: float, colour: str, bold: bool = False, fill: str = ""
+) -> str:
+    """A row of one cell, or nothing where there is no text."""
+    texts = [_text(line, size, colour, bold) for line in lines if line]
+    background = f' BGCOLOR="{fill}" CELLPADDING="3"' if fill else ""
+    return f"<TR><TD{background}>{'<BR/>'.join(texts)}</TD></TR>" if texts else ""
+
+
+def _text(text: str, size: float, colour: str, bold: bool = False) -> str:
+    escaped = html.escape(text)
+    weighted = f"<B>{escaped}</B>" if bold else escaped
+    return f'<FONT POINT-SIZE="{size:g}" COLOR="{colour}">{weighted}</FONT>'

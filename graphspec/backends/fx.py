@@ -1,0 +1,145 @@
+"""The graph as an ordinary ``nn.Module``: a `torch.fx.GraphModule` with straight-line code.
+
+``print(model.code)`` shows the forward pass. Each weights owner is one submodule under its own
+name, built once however many nodes call it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from graphspec.graph.analysis import build as build_weights
+from graphspec.graph.ir import Edge, Graph, Node
+from graphspec.ops.registry import Call
+
+
+class GraphModule(fx.GraphModule):
+    """A compiled graph: call it with the inputs by name, get the logits by task.
+
+    An exception inside the forward pass is raised as it came, with the node's name added to its
+    message.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the forward pass."""
+        if torch.compiler.is_compiling():
+            return super().__call__(*args, **kwargs)
+        try:
+            return super().__call__(*args, **kwargs)
+        except Exception as error:
+            _name_node(self, error)
+            raise
+
+
+def _name_node(module: fx.GraphModule, error: BaseException) -> None:
+    """Put the line of the generated code at which ``error`` arose into its message."""
+    trace, line = error.__traceback__, None
+    while trace is not None:
+        if "eval_with_key" in trace.tb_frame.f_code.co_filename:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    code = module.code.split("\n")
+    if line is None or not 0 < line <= len(code) or not error.args:
+        return
+    statement = code[line - 1].split(";")[0].strip()
+    if isinstance(error.args[0], str) and " = " in statement and "(in node" not in error.args[0]:
+        name = statement.split(" = ")[0]
+        note = f" (in node `{name}`: {statement})"
+        error.args = (error.args[0].rstrip() + note, *error.args[1:])
+
+
+def seed_of(seed: int, name: str) -> int:
+    """Return the seed of one owner's initial weights, from the run's seed and the owner's name.
+
+    It does not depend on the other nodes, so adding one does not move them.
+    """
+    digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def build(graph: Graph, seed: int) -> GraphModule:
+    """Compile a typed graph.
+
+    Args:
+        graph: A checked and typed graph.
+        seed: Seed of the initial weights; torch's own random state is left as it was.
+
+    Returns:
+        A module whose ``forward`` takes the inputs by name, each of shape ``(N, ...)``, and returns
+        a dict of logits ``(N, classes)`` by task.
+    """
+    root = nn.Module()
+    functions: dict[str, Call] = {}
+    state = torch.get_rng_state()
+    try:
+        for name, weights in graph.weights.items():
+            # The default generator alone: torch.manual_seed would reseed the accelerators too.
+            torch.default_generator.manual_seed(seed_of(seed, name))
+            part = build_weights(weights, graph)
+            if isinstance(part, Call):
+                functions[name] = part
+            else:
+                root.add_module(name, part)
+    finally:
+        torch.set_rng_state(state)
+    return GraphModule(root, _Writer(graph, functions).write(), class_name="GraphModule")
+
+
+class _Writer:
+    """Writes the fx graph."""
+
+    def __init__(self, graph: Graph, functions: dict[str, Call]) -> None:
+        self._graph = graph
+        self._functions = functions
+        self._fx = fx.Graph()
+        self._values: dict[str, fx.Node] = {}
+        self._ports: dict[tuple[str, tuple[int, ...]], fx.Node] = {}
+
+    def write(self) -> fx.Graph:
+        """Return the graph: placeholders, one call per node, a dict by task."""
+        for name in self._graph.inputs:
+            self._values[name] = self._fx.placeholder(name)
+        for node in self._graph.order:
+            self._values[node.name] = self._call(node)
+        self._fx.output(
+            {task: self._value(Edge(name)) for task, name in self._graph.heads.items()}
+        )
+        self._fx.lint()
+        return self._fx
+
+    def _call(self, node: Node) -> fx.Node:
+        inputs = [self._value(edge) for edge in node.inputs]
+        call = self._functions.get(node.weights)
+        if call is None:
+            if node.inputs and node.inputs[0].name is not None:
+                named = {str(e.name): x for e, x in zip(node.inputs, inputs, strict=True)}
+                return self._fx.create_node("call_module", node.weights, (), named, node.name)
+            return self._fx.create_node("call_module", node.weights, tuple(inputs), {}, node.name)
+        if call.fold and len(inputs) > 2:
+            value = inputs[0]
+            for other in inputs[1:-1]:
+                value = self._fx.call_function(call.function, (value, other))
+            inputs = [value, inputs[-1]]
+        if call.fold and len(inputs) == 1:
+            return inputs[0]
+        args = (inputs, *call.args) if call.packed else (*inputs, *call.args)
+        kwargs = dict(call.kwargs)
+        return self._fx.create_node("call_function", call.function, args, kwargs, node.name)
+
+    def _value(self, edge: Edge) -> fx.Node:
+        """Return the value that an edge carries: a node's tensor, or one item of what it returns."""
+        value = self._values[edge.node]
+        if edge.node not in self._graph.nodes:
+            return value
+        path = self._graph.nodes[edge.node].ports[edge.port or 0]
+        for depth in range(len(path)):
+            key = (edge.node, path[: depth + 1])
+            if key not in self._ports:
+                self._ports[key] = self._fx.call_function(operator.getitem, (value, path[depth]))
+            value = self._ports[key]
+        return value

@@ -1,0 +1,307 @@
+"""The order of the stages: the only module that knows it.
+
+    text --read, compose--> tree --parse--> Spec --expand, check, infer--> typed Graph
+         --passes--> lean Graph --backends--> nn.Module | DOT | Mermaid | pictures
+
+`check` runs every stage that can find a mistake and reports all of them at once; `load`,
+`analyze`, `compile` and `render` are what a program uses step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphspec.errors import Code, Diagnostic, Sink, did_you_mean, fail
+from graphspec.language import shipped
+from graphspec.language.compose import Override, compose, compose_text, override, overrides_of
+from graphspec.language.models import Parsed, Spec, parse
+from graphspec.language.signature import InputSpec, Signature, TaskSpec
+
+if TYPE_CHECKING:
+    from graphspec.backends.fx import GraphModule
+    from graphspec.graph.ir import Graph
+
+Overrides = Mapping[str, Any] | Sequence[Override] | None
+"""Values from outside the file: paths to values, or what the command line made of its options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A spec without mistakes.
+
+    Attributes:
+        spec: The spec.
+        graph: Its typed graph, unused nodes included.
+        warnings: What is allowed but probably not meant.
+    """
+
+    spec: Spec
+    graph: Graph
+    warnings: tuple[Diagnostic, ...]
+
+
+def load(source: str | Path | Spec, overrides: Overrides = None) -> Spec:
+    """Read a spec from a file.
+
+    Args:
+        source: A path, the name of a shipped spec such as ``arch5``, or a spec to override again.
+        overrides: Values by declared variable (``width``) or dotted path (``train.epochs``).
+
+    Returns:
+        The spec: extends, overrides and expressions are done, names are not resolved yet.
+
+    Raises:
+        SpecError: With every mistake in the sections and nodes.
+
+    Example:
+        >>> load("arch5", {"width": 8}).vars["trunk"]
+        [[8, 8, 8], [16, 16]]
+    """
+    sink = Sink()
+    parsed = _parsed(source, overrides, sink)
+    sink.raise_if_errors()
+    assert parsed is not None
+    return parsed.spec
+
+
+def load_text(text: str, name: str = "<text>", overrides: Overrides = None) -> Spec:
+    """Read a spec from a text; see `load`.
+
+    Raises:
+        SpecError: With every mistake in the sections and nodes.
+    """
+    sink = Sink()
+    tree = compose_text(text, name, overrides_of(overrides), sink)
+    parsed = None if tree is None else parse(tree, Path(name), sink)
+    sink.raise_if_errors()
+    assert parsed is not None
+    return parsed.spec
+
+
+def check(
+    source: str | Path | Spec,
+    overrides: Overrides = None,
+    memory_limit: str | int | None = None,
+) -> Checked:
+    """Run every stage that can find a mistake, and report all mistakes at once.
+
+    Args:
+        source: A path, the name of a shipped spec, or a spec.
+        overrides: See `load`.
+        memory_limit: Bytes, or a text such as ``16GiB``; None for this machine's memory.
+
+    Raises:
+        SpecError: With every mistake of every stage.
+    """
+    sink = Sink()
+    parsed = _parsed(source, overrides, sink)
+    graph = None if parsed is None else _graph(parsed, memory_limit, sink)
+    sink.raise_if_errors()
+    assert parsed is not None
+    assert graph is not None
+    return Checked(parsed.spec, graph, sink.warnings)
+
+
+def analyze(
+    spec: Spec | str | Path,
+    tasks: Collection[str] | None = None,
+    memory_limit: str | int | None = None,
+) -> Graph:
+    """Return the typed graph of a spec: names resolved, shapes inferred, unused nodes left out.
+
+    Args:
+        spec: A spec, or where to read one.
+        tasks: Keep only what these tasks need; None for all.
+        memory_limit: See `check`.
+
+    Raises:
+        SpecError: With every mistake; ``unknown-task`` if no head predicts one of ``tasks``.
+    """
+    from graphspec.graph import passes
+
+    return passes.run(passes.select(check(spec, memory_limit=memory_limit).graph, tasks))
+
+
+def compile(
+    spec: Spec | str | Path | Graph,
+    tasks: Collection[str] | None = None,
+    seed: int | None = None,
+    memory_limit: str | int | None = None,
+) -> GraphModule:
+    """Compile a spec into a module.
+
+    Args:
+        spec: A spec, where to read one, or a graph from `analyze`.
+        tasks: Compute only what these tasks need; None for all.
+        seed: Seed of the initial weights; None for the spec's ``train.seed``.
+        memory_limit: See `check`.
+
+    Returns:
+        A `torch.fx.GraphModule`: ``model(image=x)`` with ``x`` of shape ``(N, C, H, W)`` gives a
+        dict of logits ``(N, classes)`` by task.
+
+    Raises:
+        SpecError: With every mistake in the spec.
+
+    Example:
+        >>> model = compile(load("arch5", {"width": 4, "data.source": "fashion-mini"}))
+        >>> sorted(name for name, _ in model.named_children())
+        ['coarse_label', 'conv_layers', 'fc_layers', 'fc_layers_1', 'fc_layers_2', 'fine_label']
+    """
+    from graphspec.backends import fx
+    from graphspec.graph import passes
+    from graphspec.graph.ir import Graph
+
+    if isinstance(spec, Graph):
+        return fx.build(passes.run(passes.select(spec, tasks)), seed or 0)
+    checked = check(spec, memory_limit=memory_limit)
+    graph = passes.run(passes.select(checked.graph, tasks))
+    return fx.build(graph, checked.spec.train.seed if seed is None else seed)
+
+
+def render(
+    spec: Spec | str | Path | Graph,
+    path: str | Path,
+    tasks: Collection[str] | None = None,
+) -> Path:
+    """Draw a spec's diagram into a file; its suffix says how: svg, png, dot or mmd.
+
+    Raises:
+        SpecError: With every mistake in the spec; ``bad-option`` for another suffix;
+            ``render-failed`` if the picture cannot be made; ``cannot-write``.
+    """
+    from graphspec.backends import picture
+    from graphspec.graph import passes
+    from graphspec.graph.ir import Graph
+
+    graph = spec if isinstance(spec, Graph) else check(spec).graph
+    return picture.save(passes.run(passes.select(graph, tasks)), Path(path))
+
+
+def signature_of(parsed: Parsed, sink: Sink) -> Signature | None:
+    """Return the inputs and tasks of a spec: the data set's, or what the spec states itself.
+
+    Returns:
+        The signature, or None where a mistake (reported) leaves it unknown.
+    """
+    from graphspec.data import sources
+
+    spec = parsed.spec
+    if parsed.broken_sections & {"data", "inputs", "tasks"}:
+        return None
+    if spec.data is None:
+        return _stated(spec, sink)
+    sources.check(spec.data, sink, lambda path: spec.locate(*path))
+    if spec.data.source not in sources.SOURCES:
+        return None
+    offered = sources.describe(spec.data.source)
+    _check_stated(spec, offered, sink)
+    return offered
+
+
+def _stated(spec: Spec, sink: Sink) -> Signature | None:
+    if not spec.inputs:
+        sink.error(
+            Code.NO_INPUT,
+            spec.locate("nodes", key=True),
+            "the spec names no data set and states no inputs",
+            "write `data: cifar100`, or `inputs: {image: {shape: [3, 32, 32]}}` and "
+            "`tasks: {fine: {classes: 100}}`",
+        )
+        return None
+    tasks = {}
+    for name, task in spec.tasks.items():
+        if task.classes is None:
+            sink.error(
+                Code.MISSING_KEY,
+                spec.locate("tasks", name, key=True),
+                f"the key `classes` of the task `{name}` is missing",
+                "without a data set a task states its number of classes: "
+                f"`{name}: {{classes: 10}}`",
+            )
+            return None
+        tasks[name] = TaskSpec(task.classes)
+    inputs = {
+        name: InputSpec(tuple(item.shape), item.dtype) for name, item in spec.inputs.items()
+    }
+    return Signature(inputs, tasks)
+
+
+def _check_stated(spec: Spec, offered: Signature, sink: Sink) -> None:
+    """Report what a spec states otherwise than its data set offers."""
+    assert spec.data is not None
+    source = spec.data.source
+    for name, item in spec.inputs.items():
+        there = offered.inputs.get(name)
+        if there is None or (tuple(item.shape), item.dtype) != (there.shape, there.dtype):
+            found = f"offers {list(there.shape)} {there.dtype}" if there else "has no such input"
+            sink.error(
+                Code.DATA_MISMATCH,
+                spec.locate("inputs", name),
+                f"the input `{name}` is stated as {item.shape} {item.dtype}, but `{source}` {found}",
+                "leave `inputs:` out: they come from the data set",
+            )
+    for name, task in spec.tasks.items():
+        offer = offered.tasks.get(name)
+        if offer is None:
+            sink.error(
+                Code.UNKNOWN_TASK,
+                spec.locate("tasks", name, key=True),
+                f"`{source}` has no task `{name}`",
+                did_you_mean(name, offered.tasks, f"tasks of `{source}`"),
+            )
+        elif task.classes is not None and task.classes != offer.classes:
+            sink.error(
+                Code.DATA_MISMATCH,
+                spec.locate("tasks", name, "classes"),
+                f"the task `{name}` is stated with {task.classes} classes, but `{source}` has "
+                f"{offer.classes}",
+                "leave `classes` out: it comes from the data set",
+            )
+
+
+def _parsed(source: str | Path | Spec, overrides: Overrides, sink: Sink) -> Parsed | None:
+    items = overrides_of(overrides)
+    if isinstance(source, Spec):
+        return parse(override(source.source, items, sink), source.path, sink)
+    if not isinstance(source, (str, Path)):
+        message = f"expected a path, a name or a Spec, got {type(source).__name__}"
+        raise TypeError(message)
+    path = shipped.locate(source)
+    tree = compose(path, items, sink)
+    return None if tree is None else parse(tree, path, sink)
+
+
+def _graph(parsed: Parsed, limit: str | int | None, sink: Sink) -> Graph | None:
+    """Return the typed graph, or None where a mistake (reported) prevents one."""
+    from graphspec.graph import analysis, check, expand, shapes
+
+    bytes_limit = analysis.memory_limit(limit)
+    _check_recipe(parsed, sink)
+    signature = signature_of(parsed, sink)
+    if signature is None or "nodes" in parsed.broken_sections:
+        return None
+    expanded = expand.expand(parsed.spec, parsed.broken, signature, sink)
+    typed = shapes.infer(check.check(expanded, parsed.spec, sink), sink)
+    analysis.check_memory(typed.graph, bytes_limit, sink)
+    analysis.check_shared(typed.graph, sink)
+    return typed.graph
+
+
+def _check_recipe(parsed: Parsed, sink: Sink) -> None:
+    """Check what the recipe names against torch: the optimizer and its arguments."""
+    if "train" in parsed.broken_sections:
+        return
+
+
+def require_head(graph: Graph) -> None:
+    """Raise if a graph has no head, which happens only where one was built by hand.
+
+    Raises:
+        SpecError: ``no-head``.
+    """
+    if not graph.heads:
+        raise fail(Code.NO_HEAD, "the graph has no head")

@@ -1,0 +1,144 @@
+"""The cache of downloaded data, and how files get there: whole and checked, or not at all.
+
+A download goes into a temporary folder inside the cache, is checked against its MD5 and only then
+moved into place, file by file. A run that is killed half-way leaves a folder that nothing reads.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from graphspec.errors import Code, SpecError, fail
+
+TIMEOUT_S = 10.0
+"""How long one network operation may take, in seconds, before the download is given up."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file to download.
+
+    Attributes:
+        url: Where it is.
+        md5: Its checksum.
+        is_tar: Whether it is a tar archive, whose files are wanted rather than itself.
+    """
+
+    url: str
+    md5: str
+    is_tar: bool = False
+
+
+def cache() -> Path:
+    """Return the folder for downloaded data.
+
+    ``GRAPHSPEC_DATA`` if set, else ``graphspec/data`` in the user's cache folder (XDG).
+    """
+    if own := os.environ.get("GRAPHSPEC_DATA"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "graphspec" / "data"
+
+
+def remedies(source: str) -> str:
+    """Return what to do where a source has no data."""
+    return (
+        f"give the folder that holds {source} with `--data-root DIR`, "
+        "or train on the bundled images with `--data fashion-mini`"
+    )
+
+
+def download(name: str, remotes: Sequence[Remote], folder: Path) -> None:
+    """Download files into a folder of the cache.
+
+    Args:
+        name: The source, for messages.
+        remotes: The files. The members of an archive are taken without their folders.
+        folder: Where they go; it is made, and files of the same names are replaced.
+
+    Raises:
+        SpecError: ``data-not-found`` if a file cannot be had, ``data-corrupt`` if its checksum is
+            wrong, ``cannot-write`` or ``disk-full`` if it cannot be stored.
+    """
+    work = _work_folder(folder)
+    try:
+        for remote in remotes:
+            _fetch(name, remote, work)
+        for path in sorted(work.iterdir()):
+            path.replace(folder / path.name)
+    except OSError as error:
+        raise _storage_error(folder, error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _work_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".download-", dir=folder))
+    except OSError as error:
+        raise _storage_error(folder, error) from error
+
+
+def _fetch(name: str, remote: Remote, work: Path) -> None:
+    from torchvision.datasets.utils import download_url
+
+    filename = remote.url.rsplit("/", 1)[-1]
+    try:
+        with _socket_timeout(TIMEOUT_S):
+            download_url(remote.url, work, filename, remote.md5)
+    except RuntimeError as error:  # what torchvision raises for a wrong checksum
+        message = f"the download of `{name}` from {remote.url} is damaged: {error}"
+        raise fail(Code.DATA_CORRUPT, message, f"try again, or {remedies(name)}") from error
+    except (OSError, HTTPException) as error:
+        if isinstance(error, OSError) and error.errno in _STORAGE:
+            raise
+        reason = getattr(error, "reason", None) or error
+        message = f"`{name}` is not here and cannot be downloaded from {remote.url}: {reason}"
+        raise fail(Code.DATA_NOT_FOUND, message, remedies(name)) from error
+    if remote.is_tar:
+        archive = work / filename
+        _unpack(archive, work)
+        archive.unlink()
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            content = tar.extractfile(member) if member.isfile() else None
+            if content is not None:
+                # only the last part of its name: a member can never leave the folder
+                with (folder / Path(member.name).name).open("wb") as file:
+                    shutil.copyfileobj(content, file)
+
+
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_STORAGE = (*_FULL, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+
+
+def _storage_error(folder: Path, error: OSError) -> SpecError:
+    hint = "name a folder with space and write permission in the variable GRAPHSPEC_DATA"
+    if error.errno in _FULL:
+        return fail(Code.DISK_FULL, f"the disk is full: cannot store data in `{folder}`", hint)
+    reason = error.strerror or str(error)
+    return fail(Code.CANNOT_WRITE, f"cannot store data in `{folder}`: {reason}", hint)

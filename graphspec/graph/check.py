@@ -1,0 +1,140 @@
+"""What can be told about a graph before shapes: cycles, heads, names, nodes that do nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import networkx as nx
+
+from graphspec.errors import Code, Related, Sink
+from graphspec.graph.expand import Expanded
+from graphspec.graph.ir import Graph
+from graphspec.language.models import Spec
+
+_SHOWN_CYCLE = 12
+
+
+def check(expanded: Expanded, spec: Spec, sink: Sink) -> Expanded:
+    """Check a graph's structure.
+
+    Args:
+        expanded: The graph and what was left out of it.
+        spec: The spec, for places and for what it declares.
+        sink: Where mistakes and lint go.
+
+    Returns:
+        The graph without nodes on a cycle or behind one, so that the rest can be typed.
+    """
+    acyclic = _without_cycles(expanded, sink)
+    _check_names(acyclic.graph, sink)
+    _check_heads(expanded, spec, sink)
+    if not expanded.broken and acyclic is expanded:
+        _lint_unused(acyclic.graph, sink)
+    return acyclic
+
+
+def _without_cycles(expanded: Expanded, sink: Sink) -> Expanded:
+    graph = expanded.graph
+    cyclic = [
+        component
+        for component in nx.strongly_connected_components(graph.digraph)
+        if len(component) > 1
+    ]
+    if not cyclic:
+        return expanded
+    lost: set[str] = set()
+    for component in sorted(cyclic, key=min):
+        _report_cycle(graph, component, sink)
+        lost |= component
+    waiting = list(lost)
+    while waiting:
+        new = set(graph.digraph.successors(waiting.pop())) - lost
+        lost |= new
+        waiting.extend(new)
+    kept = [name for name in graph.nodes if name not in lost]
+    return Expanded(graph.keep(kept), expanded.broken | lost)
+
+
+def _report_cycle(graph: Graph, component: Collection[str], sink: Sink) -> None:
+    """Report one shortest cycle of a strongly connected component, from its first name on."""
+    start = min(component)
+    inside = graph.digraph.subgraph(component)
+    lengths = nx.single_source_shortest_path(inside, start)
+    closing = min(inside.predecessors(start), key=lambda name: (len(lengths[name]), name))
+    path = [*lengths[closing], start]
+    shown = path if len(path) <= _SHOWN_CYCLE else [*path[:6], "...", *path[-5:]]
+    first = graph.nodes[start]
+    edge = next(edge for edge in first.inputs if edge.node == closing)
+    related = tuple(
+        Related(next(e.span for e in graph.nodes[b].inputs if e.node == a and e.span), f"`{b}` reads `{a}`")
+        for a, b in zip(path[:-2], path[1:-1], strict=True)
+    )
+    sink.error(
+        Code.CYCLE,
+        edge.span,
+        f"nodes read each other in a circle: {' -> '.join(shown)}",
+        "remove one of these edges; to apply weights again, add a node with `share:`",
+        related[:3],
+    )
+
+
+def _check_names(graph: Graph, sink: Sink) -> None:
+    """Report names that PyTorch's modules need for themselves."""
+    from torch import fx, nn
+
+    reserved = set(dir(fx.GraphModule)) | set(vars(nn.Module())) | {"graph", "self"}
+    for name, weights in graph.weights.items():
+        if name in reserved:
+            sink.error(
+                Code.RESERVED_NAME,
+                weights.span,
+                f"`{name}` is a name that every torch.nn.Module uses itself",
+                f"rename the node, for example to `{name}_`",
+            )
+    for name in graph.inputs:
+        if name == "self":
+            sink.error(Code.RESERVED_NAME, None, "an input cannot be called `self`", "rename it")
+
+
+def _check_heads(expanded: Expanded, spec: Spec, sink: Sink) -> None:
+    graph = expanded.graph
+    heads: dict[str, str] = {}
+    for node in graph.nodes.values():
+        if node.task is None:
+            continue
+        if node.task in heads:
+            sink.error(
+                Code.DUPLICATE_HEAD,
+                node.span,
+                f"the task `{node.task}` has a second head `{node.name}`",
+                "a task has one head: rename the task of one of them, or remove it",
+                (Related(graph.nodes[heads[node.task]].span, "the first head"),),
+            )
+        heads.setdefault(node.task, node.name)
+    if not heads and not expanded.broken:
+        example = next(iter(spec.tasks), "fine")
+        sink.error(
+            Code.NO_HEAD,
+            spec.locate("nodes", key=True),
+            "no node is a head, so there is nothing to train",
+            f"add one: `label: {{op: head, from: ..., task: {example}}}`",
+        )
+    for task in spec.tasks:
+        if task not in heads and heads and not expanded.broken:
+            sink.warning(
+                Code.UNTRAINED_TASK,
+                spec.locate("tasks", task, key=True),
+                f"the task `{task}` has no head, so it is not trained",
+                f"add a node `{{op: head, from: ..., task: {task}}}`, or remove the task",
+            )
+
+
+def _lint_unused(graph: Graph, sink: Sink) -> None:
+    for node in graph.nodes.values():
+        if not graph.tasks_of[node.name]:
+            sink.warning(
+                Code.UNUSED_NODE,
+                node.span,
+                f"the node `{node.name}` reaches no head, so it is left out",
+                "remove it, or read it somewhere",
+            )

@@ -1,0 +1,380 @@
+"""From a `Spec` to a `Graph`: names resolved, arguments checked, weights given to their owners.
+
+A node with a mistake is reported and left out, and so is whatever reads it, silently: one mistake,
+one message. Blocks and repeats will be unrolled here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from graphspec.errors import Code, Sink, Span, did_you_mean
+from graphspec.graph.ir import Edge, Graph, Node, Weights
+from graphspec.language.models import EdgeSpec, LayersNode, NodeSpec, OpNode, ShareNode, Spec
+from graphspec.language.reader import Tree
+from graphspec.language.signature import Signature
+from graphspec.language.validation import ARGUMENTS, report
+from graphspec.ops import load_ops
+from graphspec.ops.registry import ONE, Arity, Op, Registry, Step
+from graphspec.ops.types import BATCH, TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """What expanding gives.
+
+    Attributes:
+        graph: The usable nodes.
+        broken: Nodes that were left out because of a mistake in them or before them.
+    """
+
+    graph: Graph
+    broken: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A node whose edges are not resolved yet."""
+
+    name: str
+    spec: NodeSpec
+    tree: Tree
+    key: Span
+    weights: Weights | None = None
+    task: str | None = None
+
+
+def expand(spec: Spec, broken: Iterable[str], signature: Signature, sink: Sink) -> Expanded:
+    """Resolve a spec into a graph.
+
+    Args:
+        spec: The spec.
+        broken: Nodes that parsing left out.
+        signature: Inputs and tasks, from the data set or from the spec itself.
+        sink: Where mistakes go.
+
+    Returns:
+        The graph of all nodes that are usable, without shapes.
+    """
+    return _Expansion(spec, set(broken), signature, sink).run()
+
+
+class _Expansion:
+    """One expansion; its methods run in the order in which they stand."""
+
+    def __init__(self, spec: Spec, broken: set[str], signature: Signature, sink: Sink) -> None:
+        self._spec = spec
+        self._broken = broken
+        self._signature = signature
+        self._sink = sink
+        self._ops: Registry[Op] = load_ops()
+        self._names = [*signature.inputs, *spec.nodes]
+        self._drafts: dict[str, _Draft] = {}
+
+    def run(self) -> Expanded:
+        nodes_tree = self._spec.tree.get("nodes")
+        assert nodes_tree is not None
+        trees = nodes_tree.mapping or {}
+        for name, node in self._spec.nodes.items():
+            if name in self._signature.inputs:
+                self._broken.add(name)
+                self._sink.error(
+                    Code.BAD_NAME,
+                    nodes_tree.keys[name],
+                    f"`{name}` is the name of an input",
+                    "give the node another name",
+                )
+                continue
+            draft = _Draft(name, node, trees[name], nodes_tree.keys[name])
+            self._drafts[name] = draft
+            self._define(draft)
+        owners = self._owners()
+        nodes = {}
+        for name, draft in self._drafts.items():
+            edges = self._edges(draft, owners.get(name))
+            if edges is None or name not in owners:
+                self._broken.add(name)
+            else:
+                nodes[name] = Node(name, owners[name], edges, draft.task, draft.key)
+        return self._finish(nodes)
+
+    def _define(self, draft: _Draft) -> None:
+        """Check the ops of a node that owns weights."""
+        node = draft.spec
+        if isinstance(node, OpNode):
+            op_tree = draft.tree.get("op")
+            assert op_tree is not None
+            values = {k: t for k, t in (draft.tree.mapping or {}).items() if k not in ("op", "from")}
+            arguments = Tree(values, draft.tree.span, draft.tree.keys)
+            step = self._step(node.op, op_tree.span, arguments, draft.key)
+            if step is None:
+                return
+            draft.task = self._task(step, draft.tree, draft.key)
+            if step.op.family == "head" and draft.task is None:
+                return
+            spans = {key: tree.span for key, tree in values.items()}
+            draft.weights = Weights(
+                draft.name, (step,), False, draft.key, (op_tree.span,), (spans,)
+            )
+        elif isinstance(node, LayersNode):
+            self._define_sequence(draft, node)
+
+    def _define_sequence(self, draft: _Draft, node: LayersNode) -> None:
+        layers = draft.tree.get("layers")
+        assert layers is not None
+        steps: list[Step | None] = []
+        spans: list[Span] = []
+        arguments: list[Mapping[str, Span]] = []
+        for layer, tree in zip(node.layers, layers.items or [], strict=True):
+            given = next(iter((tree.mapping or {"": Tree({}, tree.span)}).values()))
+            name_span = next(iter(tree.keys.values()), tree.span)
+            steps.append(self._step(layer.op, name_span, given, name_span, in_sequence=True))
+            spans.append(name_span)
+            arguments.append({key: child.span for key, child in (given.mapping or {}).items()})
+        good = tuple(step for step in steps if step is not None)
+        if len(good) == len(steps):
+            draft.weights = Weights(
+                draft.name, good, True, draft.key, tuple(spans), tuple(arguments)
+            )
+
+    def _step(
+        self, name: str, span: Span, given: Tree, place: Span, in_sequence: bool = False
+    ) -> Step | None:
+        op = self._ops.find(name)
+        if op is None:
+            self._sink.error(
+                Code.UNKNOWN_OP, span, f"there is no op `{name}`", self._ops.hint(name)
+            )
+            return None
+        if in_sequence and (op.family == "head" or op.arity.least > 1):
+            why = "predicts a task" if op.family == "head" else f"takes {op.arity}"
+            self._sink.error(
+                Code.WRONG_INPUTS,
+                span,
+                f"`{name}` cannot stand in a sequence: it {why}",
+                f"make it a node of its own: `{{op: {name}, from: ...}}`",
+            )
+            return None
+        arguments = self._long_form(op, given, place)
+        if arguments is None:
+            return None
+        try:
+            return Step(op, op.Args.model_validate(arguments.plain()))
+        except ValidationError as error:
+            report(error, op.Args, arguments, place, self._sink, ARGUMENTS, name)
+            return None
+
+    def _long_form(self, op: Op, given: Tree, place: Span) -> Tree | None:
+        """Return the mapping of arguments that a bare value stands for."""
+        if given.mapping is not None:
+            return given
+        if given.value is None:
+            return Tree({}, given.span)
+        if op.shorthand is None:
+            self._sink.error(
+                Code.BAD_ARGUMENT,
+                given.span,
+                f"`{op.name}` takes its arguments by name",
+                f"write `{{{op.name}: {{NAME: ...}}}}`; `graphspec ops {op.name}` shows them",
+            )
+            return None
+        return Tree({op.shorthand: given}, given.span, {op.shorthand: place})
+
+    def _task(self, step: Step, tree: Tree, key: Span) -> str | None:
+        """Return the task that a head predicts, or None for another op or an unknown task."""
+        if step.op.family != "head":
+            return None
+        task: str = getattr(step.args, "task", "")
+        if task in self._signature.tasks:
+            return task
+        self._sink.error(
+            Code.UNKNOWN_TASK,
+            tree.locate(("task",)),
+            f"`task: {task}` names no task",
+            did_you_mean(task, self._signature.tasks, "tasks here")
+            + "; without a data set, write `tasks: {"
+            + f"{task}: {{classes: 10}}}}`",
+        )
+        return None
+
+    def _owners(self) -> dict[str, str]:
+        """Return for each usable node the owner of its weights, following chains of ``share``."""
+        owners: dict[str, str] = {}
+        for name in self._drafts:
+            path = [name]
+            while isinstance(share := self._drafts[path[-1]].spec, ShareNode):
+                target = self._share_target(path[-1], share.share)
+                if target is None:
+                    break
+                if target in path:
+                    self._report_share_cycle(path[path.index(target) :])
+                    break
+                path.append(target)
+            else:
+                if self._drafts[path[-1]].weights is not None:
+                    owners[name] = path[-1]
+        return owners
+
+    def _share_target(self, name: str, target: str) -> str | None:
+        if target in self._drafts:
+            return target
+        if target not in self._broken:
+            span = self._spec.locate("nodes", name, "share")
+            if target in self._signature.inputs:
+                message, hint = f"`share: {target}` names an input, which has no weights", None
+            else:
+                message = f"`share: {target}` names no node"
+                hint = did_you_mean(target, self._drafts, "nodes here")
+            self._sink.error(Code.UNKNOWN_NODE, span, message, hint)
+        return None
+
+    def _report_share_cycle(self, cycle: list[str]) -> None:
+        start = cycle.index(min(cycle))
+        ordered = cycle[start:] + cycle[:start]
+        self._sink.error(
+            Code.SHARE_CYCLE,
+            self._spec.locate("nodes", ordered[0], "share"),
+            f"nodes share each other's weights in a circle: {' -> '.join([*ordered, ordered[0]])}",
+            "one of them must own the weights: give it `op:` or `layers:`",
+        )
+
+    def _edges(self, draft: _Draft, owner: str | None) -> tuple[Edge, ...] | None:
+        """Return the inputs of a node, or None where one of them is unknown."""
+        tree = draft.tree.get("from")
+        assert tree is not None
+        asked = draft.spec.from_
+        edges: list[Edge] = []
+        good = True
+        if isinstance(asked, dict):
+            items = [(name, edge, tree.locate((name,))) for name, edge in asked.items()]
+        else:
+            spans = [child.span for child in tree.items] if tree.items is not None else [tree.span]
+            items = [(None, edge, span) for edge, span in zip(asked, spans, strict=True)]
+        for name, edge_spec, span in items:
+            edge = self._edge(draft.name, edge_spec, span, name)
+            good = good and edge is not None
+            edges += [edge] if edge is not None else []
+        if owner is None:
+            return None
+        arity = self._arity(owner)
+        ordered = self._ordered(draft, owner, tuple(edges), arity, len(items))
+        return ordered if good else None
+
+    def _edge(self, reader: str, asked: EdgeSpec, span: Span, name: str | None) -> Edge | None:
+        target, port = asked.node, None
+        if target not in self._names and "." in target:
+            head, _, tail = target.rpartition(".")
+            if head in self._names and tail.isascii() and tail.isdigit() and len(tail) < 5:
+                target, port = head, int(tail)
+        if target == reader:
+            self._sink.error(
+                Code.SELF_REFERENCE,
+                span,
+                f"the node `{reader}` reads itself",
+                "a graph has no loops; to apply its weights again, add a node with "
+                f"`share: {reader}`",
+            )
+            return None
+        if target in self._names:
+            return Edge(target, port, span, name)
+        if target not in self._broken:
+            self._sink.error(
+                Code.UNKNOWN_NODE,
+                span,
+                f"`from: {asked.node}` names no node",
+                did_you_mean(asked.node, self._names, "nodes here"),
+            )
+        return None
+
+    def _arity(self, owner: str) -> Arity:
+        weights = self._drafts[owner].weights
+        assert weights is not None
+        return ONE if weights.sequence else weights.steps[0].op.arity
+
+    def _ordered(
+        self, draft: _Draft, owner: str, edges: tuple[Edge, ...], arity: Arity, count: int
+    ) -> tuple[Edge, ...] | None:
+        """Check how many inputs there are, and bring named ones into the op's order."""
+        weights = self._drafts[owner].weights
+        assert weights is not None
+        what = f"`{weights.op_name}`"
+        place = draft.tree.locate(("from",))
+        if count < arity.least or (arity.most is not None and count > arity.most):
+            names = f" ({', '.join(arity.names)})" if arity.names else ""
+            self._sink.error(
+                Code.WRONG_INPUTS,
+                place,
+                f"{what} takes {arity}{names}, got {count}",
+                _arity_hint(count, arity, weights.sequence),
+            )
+            return None
+        if not edges or edges[0].name is None:
+            return edges
+        known = list(arity.names)
+        unknown = [edge for edge in edges if edge.name not in known]
+        for edge in unknown:
+            self._sink.error(
+                Code.WRONG_INPUTS,
+                draft.tree.locate(("from", str(edge.name)), key=True),
+                f"{what} has no input `{edge.name}`",
+                did_you_mean(str(edge.name), known, "inputs")
+                if known
+                else "write `from:` as a name or a list",
+            )
+        missing = [name for name in known[: arity.least] if name not in {e.name for e in edges}]
+        if missing and not unknown:
+            self._sink.error(
+                Code.WRONG_INPUTS, place, f"{what} lacks its input `{missing[0]}`", None
+            )
+        if unknown or missing:
+            return None
+        return tuple(sorted(edges, key=lambda edge: known.index(str(edge.name))))
+
+    def _finish(self, nodes: dict[str, Node]) -> Expanded:
+        """Leave out what reads a broken node, directly or through others."""
+        readers: dict[str, list[str]] = {}
+        for node in nodes.values():
+            for edge in node.inputs:
+                readers.setdefault(edge.node, []).append(node.name)
+        waiting = list(self._broken)
+        while waiting:
+            for reader in readers.get(waiting.pop(), ()):
+                if reader not in self._broken:
+                    self._broken.add(reader)
+                    waiting.append(reader)
+        usable = {name: node for name, node in nodes.items() if name not in self._broken}
+        used = {node.weights for node in usable.values()}
+        weights = {
+            name: draft.weights
+            for name, draft in self._drafts.items()
+            if name in used and draft.weights is not None
+        }
+        heads: dict[str, str] = {}
+        for node in usable.values():
+            if node.task is not None:
+                heads.setdefault(node.task, node.name)
+        graph = Graph(
+            name=self._spec.name,
+            description=self._spec.description,
+            inputs={
+                name: TensorType((BATCH, *item.shape), item.dtype)
+                for name, item in self._signature.inputs.items()
+            },
+            tasks={task: self._signature.tasks[task] for task in heads},
+            nodes=usable,
+            weights=weights,
+            heads=heads,
+        )
+        return Expanded(graph, frozenset(self._broken))
+
+
+def _arity_hint(count: int, arity: Arity, sequence: bool) -> str | None:
+    if count > 1 and arity.most == 1:
+        what = "a sequence reads one" if sequence else "join them first"
+        return f"{what}: add a node `{{op: concat, from: [...]}}` or `{{op: add, from: [...]}}`"
+    if count < arity.least:
+        return "write `from: [a, b]`"
+    return None

@@ -1,0 +1,183 @@
+"""The graph: nodes are calls, weights are what they call.
+
+A `Node` is one call of one `Weights`; sharing means that several nodes name the same weights, so
+it never makes a cycle. Values are frozen: stages and passes return new graphs. Ordered inputs live
+in the node; the networkx graph is derived for algorithms only, since it keeps neither the order nor
+the multiplicity of edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import networkx as nx
+
+from graphspec.errors import Span
+from graphspec.language.signature import TaskSpec
+from graphspec.ops.registry import Step
+from graphspec.ops.types import TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One input of a node.
+
+    Attributes:
+        node: The node or the input that is read.
+        port: Which of its outputs, or None where it has one.
+        span: Where the spec says so.
+        name: The name of the input where the node's ``from`` is a mapping.
+    """
+
+    node: str
+    port: int | None = None
+    span: Span | None = None
+    name: str | None = None
+
+    def __str__(self) -> str:
+        return self.node if self.port is None else f"{self.node}.{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The owner of parameters and buffers: what one or several nodes call.
+
+    Attributes:
+        name: Name of the node that defines it, and its prefix in the ``state_dict``.
+        steps: One op, or the ops of a sequence.
+        sequence: Whether it was written as ``layers:``.
+        span: Where it is defined.
+        spans: Where each step stands.
+        arguments: For each step where its arguments stand, by name.
+        inputs: Types of the inputs of each step, after shape inference.
+        parameters: Type of each parameter by its name in the module, after shape inference.
+        buffers: Type of each buffer likewise.
+        is_module: Whether it is a module; a single function is not and has no ``state_dict``.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    sequence: bool
+    span: Span
+    spans: tuple[Span, ...] = ()
+    arguments: tuple[Mapping[str, Span], ...] = ()
+    inputs: tuple[tuple[TensorType, ...], ...] = ()
+    parameters: Mapping[str, TensorType] = field(default_factory=dict)
+    buffers: Mapping[str, TensorType] = field(default_factory=dict)
+    is_module: bool = True
+
+    @property
+    def op_name(self) -> str:
+        """The op's name, or ``layers`` for a sequence."""
+        return "layers" if self.sequence else self.steps[0].op.name
+
+    @property
+    def family(self) -> str:
+        """What it is drawn as (see `Op.family`)."""
+        return "sequence" if self.sequence else self.steps[0].op.family
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One call.
+
+    Attributes:
+        name: Its name in the spec.
+        weights: Whose weights it uses: its own name, or another's under ``share:``.
+        inputs: What it reads, in order.
+        task: The task it predicts where it is a head.
+        span: Where its name stands in the spec.
+        outputs: Types of its outputs, after shape inference.
+        ports: For each output its path in the returned value, e.g. ``(1, 0)``; ``((),)`` where the
+            value is one tensor.
+    """
+
+    name: str
+    weights: str
+    inputs: tuple[Edge, ...]
+    task: str | None
+    span: Span
+    outputs: tuple[TensorType, ...] = ()
+    ports: tuple[tuple[int, ...], ...] = ((),)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A topology.
+
+    Attributes:
+        name: Name of the spec.
+        description: Its description.
+        inputs: Types of the inputs by name.
+        tasks: The tasks that have a head.
+        nodes: Nodes by name, in the order of the spec.
+        weights: Weights by the name of their owner.
+        heads: The node that predicts each task, in the order of the spec's heads.
+    """
+
+    name: str
+    description: str
+    inputs: Mapping[str, TensorType]
+    tasks: Mapping[str, TaskSpec]
+    nodes: Mapping[str, Node]
+    weights: Mapping[str, Weights]
+    heads: Mapping[str, str]
+
+    @cached_property
+    def digraph(self) -> nx.DiGraph[str]:
+        """Inputs and nodes as a networkx graph, for algorithms."""
+        digraph: nx.DiGraph[str] = nx.DiGraph()
+        digraph.add_nodes_from(self.inputs)
+        digraph.add_nodes_from(self.nodes)
+        digraph.add_edges_from(
+            (edge.node, node.name) for node in self.nodes.values() for edge in node.inputs
+        )
+        return digraph
+
+    @cached_property
+    def order(self) -> tuple[Node, ...]:
+        """Nodes in topological order; ties by name, so the order in the file changes nothing."""
+        names = nx.lexicographical_topological_sort(self.digraph)
+        return tuple(self.nodes[name] for name in names if name in self.nodes)
+
+    @cached_property
+    def calls(self) -> Mapping[str, tuple[Node, ...]]:
+        """For each weights owner the nodes that call it, in topological order."""
+        calls: dict[str, list[Node]] = {name: [] for name in self.weights}
+        for node in self.order:
+            calls[node.weights].append(node)
+        return {name: tuple(nodes) for name, nodes in calls.items()}
+
+    @cached_property
+    def tasks_of(self) -> Mapping[str, frozenset[str]]:
+        """For each node and input the tasks whose heads read it, directly or through others."""
+        reached: dict[str, frozenset[str]] = {}
+        for name in reversed([*self.inputs, *(node.name for node in self.order)]):
+            tasks = {task for reader in self.digraph.successors(name) for task in reached[reader]}
+            node = self.nodes.get(name)
+            if node is not None and node.task is not None:
+                tasks.add(node.task)
+            reached[name] = frozenset(tasks)
+        return reached
+
+    def type_of(self, edge: Edge) -> TensorType:
+        """Return the type of what an edge carries, after shape inference."""
+        if edge.node in self.inputs:
+            return self.inputs[edge.node]
+        return self.nodes[edge.node].outputs[edge.port or 0]
+
+    def keep(self, names: Iterable[str]) -> Graph:
+        """Return the graph with only these nodes and the weights that they use."""
+        kept = set(names)
+        nodes = {name: node for name, node in self.nodes.items() if name in kept}
+        owners = {node.weights for node in nodes.values()}
+        heads = {task: name for task, name in self.heads.items() if name in kept}
+        return replace(
+            self,
+            nodes=nodes,
+            weights={name: w for name, w in self.weights.items() if name in owners},
+            heads=heads,
+            tasks={task: self.tasks[task] for task in heads},
+        )

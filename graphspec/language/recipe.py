@@ -1,0 +1,97 @@
+"""The ``data:`` and ``train:`` sections as data: what to train on and how.
+
+They are validated with the rest of a spec, so ``graphspec validate`` sees them without importing
+torch. Names inside them that only a higher room knows (data sources, optimizers) are checked by
+that room.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """Base of every model of the language: frozen, closed, documented by its attribute strings."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, strict=True, allow_inf_nan=False
+    )
+
+
+class Data(Section):
+    """The data set and how its samples are prepared. ``data: NAME`` is short for the source alone."""
+
+    source: str
+    """Name of a data source: `cifar100`, `fashion-mnist`, `fashion-mini`."""
+    root: str | None = None
+    """Folder that holds the files of the source; without it they are looked for in the cache and downloaded."""
+    augment: Literal["founding", "crop-flip", "none"] = "none"
+    """How training images vary: `founding` (rotation, shift, zoom, shear), `crop-flip`, `none`."""
+    normalize: Literal["standard", "unit"] = "standard"
+    """`standard`: zero mean and unit deviation per channel of the training split; `unit`: values in [0, 1]."""
+    validation: float = Field(0.2, ge=0.0, lt=1.0)
+    """Part of the training split that is held out for validation, stratified and seeded."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+
+class EarlyStopping(Section):
+    """When to stop before the last epoch."""
+
+    metric: str = "train/loss"
+    """What is watched: `train/loss`, `validation/loss`, or one task's, e.g. `validation/fine/top1`."""
+    patience: int = Field(10, ge=1)
+    """Epochs without improvement before stopping."""
+    min_delta: float = Field(0.001, ge=0.0)
+    """Least change that counts as an improvement."""
+
+
+class Optimizer(Section):
+    """An optimizer of torch.optim; every further key is an argument of its constructor."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = "Adam"
+    """Class name in torch.optim, e.g. `Adam`, `SGD`, `AdamW`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments besides the learning rate."""
+        return dict(self.model_extra or {})
+
+
+class Train(Section):
+    """The recipe."""
+
+    epochs: int = Field(100, ge=1)
+    """Passes over the training split, at most."""
+    batch_size: int = Field(100, ge=1)
+    """Samples per step."""
+    lr: float = Field(5e-4, gt=0.0)
+    """Learning rate."""
+    optimizer: Optimizer = Optimizer()
+    """Optimizer by name, or a mapping of `name` and its arguments."""
+    early_stopping: EarlyStopping | None = None
+    """When to stop early; absent: never."""
+    best: str = "validation/loss"
+    """Metric by which the `best` checkpoint is chosen; losses are minimised, accuracies maximised."""
+    seed: int = Field(0, ge=0, lt=2**63)
+    """Seed of weights, data order, augmentation, dropout and the validation split."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    channels_last: bool = True
+    """Keep images and convolution weights in channels-last memory order, which is faster on CPUs and GPUs."""
+    fused: bool = True
+    """Use the optimizer's fused implementation where it has one."""
+    tune_allocator: bool = True
+    """Raise glibc's mmap and trim thresholds in the training process (Linux)."""

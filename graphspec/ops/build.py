@@ -1,0 +1,105 @@
+"""From an op with its arguments to what runs: a module, or a function to call.
+
+`build_part` makes one part and turns whatever torch raises on the way into an `OpError`;
+`as_module` joins the parts of a node.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from graphspec.ops.registry import Call, OpError, Site, Step
+
+
+class Function(nn.Module):
+    """A function as a module, so that it can stand in a sequence between layers.
+
+    Attributes:
+        call: The function and its arguments.
+    """
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.call = call
+
+    def forward(self, *inputs: Any) -> Any:
+        """Return the function of the inputs."""
+        return self.call.apply(inputs)
+
+    def extra_repr(self) -> str:
+        """Return the call as Python writes it, e.g. ``torch.softmax(_, dim=1)``."""
+        return call_text(self.call)
+
+
+def call_text(call: Call) -> str:
+    """Return a call as Python writes it, its inputs shown as ``_``."""
+    name = getattr(call.function, "__qualname__", call.function.__class__.__name__)
+    if "." not in name:
+        module = getattr(call.function, "__module__", None) or "torch"
+        name = f"{module.removeprefix('_')}.{name}".replace("torch._C._nn", "torch.nn.functional")
+    words = ["[_, ...]" if call.packed else "_, ..." if call.fold else "_"]
+    words += [repr(value) for value in call.args]
+    words += [f"{key}={value!r}" for key, value in call.kwargs.items()]
+    return f"{name.replace('_VariableFunctionsClass', 'torch')}({', '.join(words)})"
+
+
+def build_part(step: Step, site: Site) -> nn.Module | Call:
+    """Build one op for its place in a topology, on torch's current default device.
+
+    Args:
+        step: The op and its arguments.
+        site: Types of its inputs, and the tasks.
+
+    Returns:
+        A module with weights as torch initialises them, or a function to call.
+
+    Raises:
+        OpError: If the arguments or the inputs do not suit the op, whoever noticed: the op itself or
+            the constructor in torch.
+    """
+    try:
+        return step.op.build(step.args, site)
+    except OpError:
+        raise
+    except Exception as error:  # noqa: BLE001 - any refusal of torch is about the user's arguments
+        message, argument = explain(error, tuple(type(step.args).model_fields))
+        raise OpError(f"`{step.op.name}` cannot be built: {message}", None, argument) from error
+
+
+def explain(error: BaseException, arguments: Sequence[str] = ()) -> tuple[str, str | None]:
+    """Return torch's complaint as part of a diagnostic, and the argument that it speaks of.
+
+    Args:
+        error: What a constructor or a forward pass raised.
+        arguments: Names of the op's arguments.
+
+    Returns:
+        One line, and the name of an argument that it mentions, if any.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0].rstrip(". ") if lines else type(error).__name__
+    words = set(re.findall(r"\w+", text))
+    argument = next((name for name in arguments if name in words), None)
+    return text, argument
+
+
+def as_module(parts: Sequence[nn.Module | Call], sequence: bool) -> nn.Module | Call:
+    """Join the parts of a node.
+
+    Args:
+        parts: What `build_part` made of each step, in order.
+        sequence: Whether the node was written as ``layers:``.
+
+    Returns:
+        The part itself for a single op, else an ``nn.Sequential`` in which functions are wrapped in
+        `Function`, so that the parts' names in the ``state_dict`` are their positions.
+    """
+    if not sequence and len(parts) == 1:
+        return parts[0]
+    return nn.Sequential(
+        *(Function(part) if isinstance(part, Call) else part for part in parts)
+    )

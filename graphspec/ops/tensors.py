@@ -1,0 +1,29 @@
+"""Functions of tensors that torch offers only as several calls; ops call them by name.
+
+They use torch alone, so a generated source file may hold a copy of one.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def average(inputs: list[Tensor]) -> Tensor:
+    """Return the mean of tensors, element by element.
+
+    Args:
+        inputs: Tensors of shapes that broadcast.
+
+    Returns:
+        Their mean, of the broadcast shape.
+    """
+    total = inputs[0]
+    for other in inputs[1:]:
+        total = total + other
+    return total / len(inputs)
+
+
+def einsum(inputs: list[Tensor], equation: str) -> Tensor:
+    """Return ``torch.einsum(equation, *inputs)``: the same with the tensors first."""
+    return torch.einsum(equation, *inputs)

@@ -1,0 +1,32 @@
+"""What can be wrong with a recipe, found when a spec is loaded rather than after an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graphspec.errors import Code, Sink
+from graphspec.language.recipe import Train
+from graphspec.training import devices, metrics, optimizers
+from graphspec.training.optimizers import Spans
+
+
+def check(train: Train, tasks: Mapping[str, int] | None, sink: Sink, span: Spans) -> None:
+    """Report the mistakes of a ``train:`` section that its model cannot see.
+
+    Nothing depends on this machine: a spec for CUDA is valid on a laptop.
+
+    Args:
+        train: The recipe.
+        tasks: Number of classes by task, or None where they are not known; then names of metrics
+            are not looked at.
+        sink: Where mistakes go: ``bad-value``, ``unknown-argument``, ``bad-argument``,
+            ``bad-device``.
+        span: Where a path of the spec stands, e.g. ``("train", "optimizer", "betas")``.
+    """
+    optimizers.check(train, sink, span)
+    if tasks is not None:
+        metrics.check(train, tasks, sink, span)
+    if devices.kind(train.device) is None:
+        message = f"`device: {train.device}` is no device"
+        hint = "write `auto`, `cpu`, `cuda`, `cuda:1` or `mps`"
+        sink.error(Code.BAD_DEVICE, span(("train", "device")), message, hint)

@@ -1,0 +1,149 @@
+"""Evaluation of a model on one split: losses, accuracies, agreement and confusion."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphspec.language.signature import TaskSpec
+from graphspec.training.losses import Losses
+from graphspec.training.metrics import TOP
+
+Forward = Callable[..., Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model reaches on a split.
+
+    Attributes:
+        scores: ``loss`` and, for each task, ``TASK/loss``, ``TASK/top1`` and perhaps ``TASK/top5``.
+        samples: Number of samples.
+        seconds: Time it took.
+        agreement: For each task that has a parent, the part of samples whose predicted class lies
+            in the predicted class of the parent.
+        confusion: For each coarse task the counts of shape ``(classes, classes)``: row = true
+            class, column = predicted class.
+    """
+
+    scores: dict[str, float]
+    samples: int
+    seconds: float
+    agreement: dict[str, float]
+    confusion: dict[str, list[list[int]]]
+
+    @property
+    def images_per_s(self) -> float:
+        """Samples a second."""
+        return self.samples / self.seconds if self.seconds else 0.0
+
+
+def coarse_tasks(tasks: Mapping[str, TaskSpec]) -> tuple[str, ...]:
+    """Return the tasks whose confusion is worth a look: parents, else the one of fewest classes."""
+    parents = {task.parent for task in tasks.values()}
+    found = tuple(name for name in tasks if name in parents)
+    return found or (min(tasks, key=lambda name: tasks[name].classes),)
+
+
+def evaluate(
+    model: nn.Module,
+    batches: Iterable[Any],
+    losses: Losses,
+    tasks: Mapping[str, TaskSpec],
+    device: torch.device,
+    watch: Callable[[int, int], bool] = lambda batch, samples: True,
+) -> Evaluation | None:
+    """Evaluate a model, in evaluation mode and without gradients; its mode is restored.
+
+    Args:
+        model: Called with the inputs by name; gives logits of shape ``(N, classes)`` by task.
+        batches: Values with ``inputs`` and ``labels`` by name.
+        losses: The loss.
+        tasks: The tasks that the model predicts.
+        device: Where model and batches are.
+        watch: Called after each batch with the batches and samples done; False ends it.
+
+    Returns:
+        The evaluation, or None if it was ended.
+    """
+    board = _Scoreboard(losses, tasks, device)
+    training = model.training
+    started = time.perf_counter()
+    model.eval()
+    try:
+        with torch.no_grad():
+            for number, batch in enumerate(batches, start=1):
+                board.add(model(**batch.inputs), batch.labels)
+                if not watch(number, board.samples):
+                    return None
+        return board.result(started)
+    finally:
+        model.train(training)
+
+
+class _Scoreboard:
+    """The metrics of one evaluation, accumulated on the device by torchmetrics."""
+
+    def __init__(
+        self, losses: Losses, tasks: Mapping[str, TaskSpec], device: torch.device
+    ) -> None:
+        from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+
+        self.samples = 0
+        self._losses = losses
+        self._tasks = tasks
+        self._sums: dict[str, Tensor] = {}
+        self._accuracy: dict[str, Any] = {}
+        for name, task in tasks.items():
+            for top in (1, TOP) if task.classes > TOP else (1,):
+                self._accuracy[f"{name}/top{top}"] = MulticlassAccuracy(
+                    task.classes, top_k=top, average="micro", validate_args=False
+                ).to(device)
+        self._confusion = {
+            name: MulticlassConfusionMatrix(tasks[name].classes, validate_args=False).to(device)
+            for name in coarse_tasks(tasks)
+        }
+        self._maps = {
+            name: torch.tensor(task.parents, device=device)
+            for name, task in tasks.items()
+            if task.parent in tasks and task.parents
+        }
+        self._agreed: dict[str, Tensor] = {}
+
+    def add(self, outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> None:
+        _, parts = self._losses(outputs, labels)
+        count = len(next(iter(labels.values())))
+        self.samples += count
+        for name, loss in parts.items():
+            self._sums[name] = self._sums.get(name, torch.zeros_like(loss)) + loss * count
+        for key, accuracy in self._accuracy.items():
+            name = key.rsplit("/", 1)[0]
+            accuracy.update(outputs[name], labels[name])
+        for name, matrix in self._confusion.items():
+            matrix.update(outputs[name].argmax(1), labels[name])
+        for name, parents in self._maps.items():
+            coarse = outputs[str(self._tasks[name].parent)].argmax(1)
+            agreed = (parents[outputs[name].argmax(1)] == coarse).sum()
+            self._agreed[name] = self._agreed.get(name, torch.zeros_like(agreed)) + agreed
+
+    def result(self, started: float) -> Evaluation:
+        parts = {name: float(total) / self.samples for name, total in self._sums.items()}
+        scores = {"loss": self._losses.total(parts)}
+        for name in self._tasks:
+            scores[f"{name}/loss"] = parts[name]
+            for top in (1, TOP):
+                key = f"{name}/top{top}"
+                if key in self._accuracy:
+                    scores[key] = float(self._accuracy[key].compute())
+        return Evaluation(
+            scores=scores,
+            samples=self.samples,
+            agreement={name: int(n) / self.samples for name, n in self._agreed.items()},
+            confusion={n: matrix.compute().tolist() for n, matrix in self._confusion.items()},
+            seconds=time.perf_counter() - started,
+        )

@@ -1,0 +1,153 @@
+"""Optimizers of torch.optim by name, with their mistakes found before a step is made."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from graphspec.errors import Code, Sink, Span, did_you_mean
+from graphspec.language.recipe import Train
+
+Spans = Callable[[tuple[str, ...]], "Span | None"]
+"""Where a path of the spec stands, e.g. ``("train", "optimizer", "betas")``."""
+
+_UNFIT = {
+    "Optimizer": "it is the base class",
+    "LBFGS": "it evaluates the loss several times a step",
+    "SparseAdam": "it needs sparse gradients",
+    "Muon": "it takes matrices only, and a model has vectors too",
+}
+
+_OURS = {"params": None, "lr": "train.lr", "fused": "train.fused"}
+"""Arguments that the recipe sets under another key."""
+
+
+def table() -> dict[str, type[Optimizer]]:
+    """Return the optimizers that a recipe may name."""
+    found = {
+        name: value
+        for name, value in vars(torch.optim).items()
+        if inspect.isclass(value) and issubclass(value, Optimizer) and name not in _UNFIT
+    }
+    return dict(sorted(found.items()))
+
+
+def check(train: Train, sink: Sink, span: Spans) -> None:
+    """Report what is wrong with ``train.optimizer``.
+
+    Args:
+        train: The recipe.
+        sink: Where mistakes go: ``bad-value`` for the name, ``unknown-argument``, ``bad-argument``.
+        span: Where a path of the spec stands.
+    """
+    name = train.optimizer.name
+    place = span(("train", "optimizer", "name")) or span(("train", "optimizer"))
+    if name in _UNFIT:
+        message = f"the optimizer `{name}` cannot be used here: {_UNFIT[name]}"
+        sink.error(Code.BAD_VALUE, place, message, "use `Adam`, `AdamW` or `SGD`")
+        return
+    if name not in table():
+        message = f"`{name}` is no optimizer of torch.optim"
+        hint = did_you_mean(name, table(), "optimizers", limit=20)
+        sink.error(Code.BAD_VALUE, place, message, hint)
+        return
+    known = [key for key in _parameters(table()[name]) if key not in _OURS]
+    unknown = [key for key in train.optimizer.arguments if key not in known]
+    for key in unknown:
+        if _OURS.get(key):
+            hint = f"write it as `{_OURS[key]}`"
+        else:
+            hint = did_you_mean(key, known, f"arguments of {name}", limit=20)
+        message = f"`{key}` is no argument of `{name}`"
+        sink.error(Code.UNKNOWN_ARGUMENT, span(("train", "optimizer", key)), message, hint)
+    if not unknown:
+        _check_values(train, sink, span)
+
+
+def make(train: Train, parameters: Iterable[torch.nn.Parameter]) -> tuple[Optimizer, bool]:
+    """Build the optimizer of a recipe that was checked.
+
+    Args:
+        train: The recipe.
+        parameters: What it optimises, each once.
+
+    Returns:
+        The optimizer, and whether it uses its fused implementation.
+    """
+    kind = table()[train.optimizer.name]
+    arguments: dict[str, Any] = {"lr": train.lr, **_plain(train.optimizer.arguments)}
+    params = list(parameters)
+    rivals = any(arguments.get(key) for key in ("foreach", "differentiable"))
+    if train.fused and not rivals and "fused" in _parameters(kind):
+        try:
+            return kind(params, **arguments, fused=True), True
+        except RuntimeError:
+            # The device or a dtype has no fused implementation: the plain one gives the same steps.
+            pass
+    return kind(params, **arguments), False
+
+
+def restore(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+    """Load the state of an optimizer, keeping how this one is implemented.
+
+    The fused implementations walk through parameter and state side by side in memory, so a state
+    that was saved in another memory order (channels-last or not) is brought into the parameter's.
+
+    Args:
+        optimizer: A new optimizer over the same parameters in the same order.
+        state: What its ``state_dict`` gave.
+    """
+    ways = [{k: g.get(k) for k in ("fused", "foreach") if k in g} for g in optimizer.param_groups]
+    optimizer.load_state_dict(dict(state))
+    for group, way in zip(optimizer.param_groups, ways, strict=True):
+        group.update(way)
+    for parameter, values in optimizer.state.items():
+        for key, value in values.items():
+            if not isinstance(value, torch.Tensor) or value.shape != parameter.shape:
+                continue
+            if value.dim() > 0 and value.stride() != parameter.stride():
+                values[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def _parameters(kind: type[Optimizer]) -> tuple[str, ...]:
+    return tuple(inspect.signature(kind).parameters)
+
+
+def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments as constructors want them: a list of the spec is a tuple."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+
+
+def _check_values(train: Train, sink: Sink, span: Spans) -> None:
+    """Try the arguments on one small parameter, a step included: some are only looked at there."""
+    for key in [None, *train.optimizer.arguments]:
+        chosen = {key: train.optimizer.arguments[key]} if key else train.optimizer.arguments
+        problem = _trial(train, chosen)
+        if problem is None and key is None:
+            return
+        if problem is not None and key is not None:
+            message = f"`{key}: {chosen[key]}` does not suit `{train.optimizer.name}`: {problem}"
+            sink.error(Code.BAD_ARGUMENT, span(("train", "optimizer", key)), message)
+            return
+    problem = _trial(train, train.optimizer.arguments)
+    message = f"the arguments of `{train.optimizer.name}` do not fit together: {problem}"
+    sink.error(Code.BAD_ARGUMENT, span(("train", "optimizer")), message)
+
+
+def _trial(train: Train, arguments: Mapping[str, Any]) -> str | None:
+    """Return what torch says against the arguments, or None."""
+    parameter = torch.nn.Parameter(torch.zeros(2, 2))
+    parameter.grad = torch.ones(2, 2)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            kind = table()[train.optimizer.name]
+            kind([parameter], lr=train.lr, **_plain(arguments)).step()
+    except Exception as error:  # whatever a constructor makes of a wrong value, it is the value
+        return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return None

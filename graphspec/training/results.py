@@ -1,0 +1,133 @@
+"""The end of a run: the best weights are measured on every split, and everything is written down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphspec.training import checkpoint, folder
+from graphspec.training.checkpoint import State
+from graphspec.training.evaluation import Evaluation, coarse_tasks
+from graphspec.training.loop import Job, measure
+from graphspec.training.observer import Record
+from graphspec.training.setup import Setup
+
+FILES = (
+    folder.REPORT, folder.CURVES, folder.GRAPH, folder.METRICS,
+    folder.BEST, folder.LAST, folder.SPEC, folder.ENVIRONMENT,
+)  # fmt: skip
+"""What a run folder holds besides its summary, most looked-at first."""
+
+
+def conclude(job: Job, state: State, setup: Setup) -> dict[str, Any] | None:
+    """Measure the best weights, write metrics, curves, report and summary.
+
+    The summary is written last: a folder that has one with the status ``finished`` is complete.
+
+    Args:
+        job: The run.
+        state: Its state after the last epoch; the model is left with the best weights.
+        setup: What the run is made of.
+
+    Returns:
+        The summary, or None if the evaluation was interrupted.
+    """
+    from graphspec.training import curves, report
+
+    best = checkpoint.load(job.folder / folder.BEST, job.spec_hash)
+    state.model.load_state_dict(best["model"])
+    found: dict[str, Evaluation] = {}
+    for split in ("validation", "test"):
+        stream = setup.batches(split)
+        if stream is None:
+            continue
+        evaluation = measure(job, state, stream, split)
+        if evaluation is None:
+            return None
+        found[split] = evaluation
+    if "test" in found:
+        record = _test_record(best, found["test"])
+        folder.append_metrics(job.folder, [record])
+        job.observer.epoch([record])
+    summary = summarise(job, state, setup, "finished") | _measured(setup, found)
+    records = folder.read_metrics(job.folder)
+    with folder.replacing(job.folder / folder.CURVES) as file:
+        file.write(curves.draw(records, job.classes, state.best_epoch))
+    folder.write_text(job.folder / folder.REPORT, report.render(job.folder, summary, records))
+    return finish(job, summary)
+
+
+def finish(job: Job, summary: dict[str, Any]) -> dict[str, Any]:
+    """Write the summary, with the files that are there, and return it."""
+    summary = summary | {"files": [name for name in FILES if (job.folder / name).exists()]}
+    folder.write_json(job.folder / folder.SUMMARY, summary)
+    return summary
+
+
+def summarise(job: Job, state: State, setup: Setup, status: str) -> dict[str, Any]:
+    """Return what can be said of a run without measuring anything."""
+    trained = [r for r in folder.read_metrics(job.folder) if r["split"] == "train"]
+    seconds = sum(float(record["seconds"]) for record in trained)
+    images = sum(float(record["images_per_s"]) * float(record["seconds"]) for record in trained)
+    return {
+        "name": setup.spec.name,
+        "description": setup.spec.description,
+        "status": status,
+        "reason": state.finished,
+        "epochs": state.epoch,
+        "epochs_asked": job.recipe.epochs,
+        "step": state.step,
+        "steps": len(job.train),
+        "best": {
+            "metric": job.recipe.best,
+            "value": state.best_value,
+            "epoch": state.best_epoch,
+            "step": state.best_step,
+        },
+        "seconds": round(state.seconds + state.epoch_seconds, 3),
+        "images_per_s": round(images / seconds, 1) if seconds else None,
+        "parameters": sum(p.numel() for p in state.model.parameters() if p.requires_grad),
+        "data": setup.data.name,
+        "device": str(job.device),
+        "seed": job.recipe.seed,
+        "tasks": {name: {"classes": task.classes} for name, task in job.tasks.items()},
+    }
+
+
+def _measured(setup: Setup, found: dict[str, Evaluation]) -> dict[str, Any]:
+    """Return the part of a summary that tells what the best weights reach."""
+    tasks: dict[str, dict[str, Any]] = {}
+    for name, task in setup.tasks.items():
+        tasks[name] = {"classes": task.classes, "weight": setup.losses.weights[name]}
+        for split, evaluation in found.items():
+            prefix = f"{name}/"
+            scores = evaluation.scores.items()
+            tasks[name][split] = {k[len(prefix) :]: v for k, v in scores if k.startswith(prefix)}
+    result: dict[str, Any] = {
+        "tasks": tasks,
+        "samples": {split: evaluation.samples for split, evaluation in found.items()},
+        "loss": {split: evaluation.scores["loss"] for split, evaluation in found.items()},
+        "agreement": {split: evaluation.agreement for split, evaluation in found.items()},
+        "confusion": None,
+    }
+    if found:
+        split = "test" if "test" in found else "validation"
+        task_name = coarse_tasks(setup.tasks)[0]
+        task = setup.tasks[task_name]
+        result["confusion"] = {
+            "task": task_name,
+            "split": split,
+            "names": list(task.names) or [str(i) for i in range(task.classes)],
+            "counts": found[split].confusion[task_name],
+        }
+    return result
+
+
+def _test_record(best: dict[str, Any], evaluation: Evaluation) -> Record:
+    return {
+        "epoch": best["epoch"],
+        "step": best["step"],
+        "split": "test",
+        "seconds": round(evaluation.seconds, 3),
+        "images_per_s": round(evaluation.images_per_s, 1),
+        **evaluation.scores,
+    }

@@ -1,0 +1,135 @@
+"""Going on with a run: which spec it continues with, and what may change on the way.
+
+A run is one topology, one recipe, one data set. Its folder says which, so only what does not alter
+its steps may change: how many epochs, when to stop early, the device, where the data lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphspec import compiler
+from graphspec.errors import Code, fail
+from graphspec.training import checkpoint, folder
+from graphspec.training.checkpoint import State
+
+if TYPE_CHECKING:
+    from graphspec.language.models import Spec
+
+_FREE = ("epochs", "early_stopping", "device", "tune_allocator")
+"""Keys of ``train:`` that may differ from the run's."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the user asks of a run, besides its spec: see `graphspec.training.run.train`."""
+
+    data: str | None = None
+    data_root: str | None = None
+    epochs: int | None = None
+    seed: int | None = None
+    device: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def paths(self) -> dict[str, Any]:
+        """Return all of it as overrides of a spec; the named options win."""
+        options: dict[str, Any] = {
+            "train.epochs": self.epochs,
+            "train.seed": self.seed,
+            "train.device": self.device,
+            "data.root": self.data_root,
+        }
+        found = {**self.overrides, **{k: v for k, v in options.items() if v is not None}}
+        if self.data is not None:
+            # another source's folder does not hold this one's files
+            found |= {"data.source": self.data, "data.root": self.data_root}
+        return found
+
+
+def resumed_spec(spec: Spec | str | Path | None, run: Path, changes: Changes) -> Spec:
+    """Return the spec that a run goes on with: its own, with the changes that are allowed.
+
+    Args:
+        spec: What the user named, which must have the run's topology; None: the run's own.
+        run: The run folder.
+        changes: What the user asks for.
+
+    Raises:
+        SpecError: ``run-mismatch`` where spec, recipe or data are not those of the run.
+    """
+    stored = compiler.load(run / folder.SPEC)
+    asked = stored
+    if spec is None:
+        asked = compiler.load(stored, overrides=changes.paths() or None)
+    else:
+        asked = compiler.load(spec, overrides=changes.paths() or None)
+    if asked.hash() != stored.hash():
+        message = f"`{asked.name}` has not the topology of the run `{run}`"
+        hint = (
+            f"resume with the spec and the `--set` options of the run (`{run / folder.SPEC}` has "
+            "them all), or train the changed spec as a new run"
+        )
+        raise fail(Code.RUN_MISMATCH, message, hint)
+    wanted: dict[str, Any] = {}
+    for path in changes.paths():
+        section, _, rest = path.partition(".")
+        key = rest.partition(".")[0]
+        if section not in ("train", "data") or not key:
+            continue
+        new, old = _value(asked, section, key), _value(stored, section, key)
+        if new == old:
+            continue
+        if (section == "train" and key in _FREE) or (section, key) == ("data", "root"):
+            wanted[f"{section}.{key}"] = new
+            continue
+        message = f"the run `{run}` has `{section}.{key}: {old}`, not `{new}`"
+        raise fail(Code.RUN_MISMATCH, message, "leave it as it is, or start a new run")
+    return compiler.load(stored, overrides=wanted) if wanted else stored
+
+
+def restore(run: Path, state: State, spec: Spec, epochs_asked: bool) -> None:
+    """Bring model, optimizer and progress to where the run's last checkpoint is.
+
+    Args:
+        run: The run folder; its metrics are brought back to the checkpoint too.
+        state: A state with a new model and optimizer.
+        spec: The spec that the run goes on with.
+        epochs_asked: Whether the user asked for a number of epochs, which also takes a run that
+            had stopped early further.
+
+    Raises:
+        SpecError: ``bad-checkpoint`` or ``run-mismatch``.
+    """
+    path = run / folder.LAST
+    if path.exists():
+        saved = checkpoint.load(path, spec.hash())
+        try:
+            state.restore(saved)
+        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+            message = f"`{path}` does not fit the run's spec"
+            hint = f"was `{run / folder.SPEC}` edited? start a new run with another `--out`"
+            raise fail(Code.RUN_MISMATCH, message, hint) from error
+    if state.epoch < spec.train.epochs and (state.finished == "epochs" or epochs_asked):
+        if state.finished == "early-stopping":
+            state.waited = 0
+        state.finished = None
+    folder.rewind(run, state.epoch)
+
+
+def is_complete(run: Path, epochs: int, epochs_asked: bool) -> bool:
+    """Return whether a run has ended and nothing more is asked of it."""
+    if not (run / folder.SUMMARY).is_file():
+        return False
+    summary = folder.read_json(run / folder.SUMMARY)
+    if summary.get("status") != "finished":
+        return False
+    further = summary["reason"] == "epochs" or epochs_asked
+    return not (further and epochs > summary["epochs"])
+
+
+def _value(spec: Spec, section: str, key: str) -> Any:
+    part = getattr(spec, section)
+    return None if part is None else getattr(part, key, None)

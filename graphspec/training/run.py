@@ -1,0 +1,377 @@
+"""The entrance: `train` a spec into a run folder, `evaluate` a run, open one as a `Run`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from graphspec import compiler
+from graphspec.errors import Code, SpecError, did_you_mean, fail
+from graphspec.training import (
+    allocator,
+    checkpoint,
+    devices,
+    environment,
+    folder,
+    optimizers,
+    results,
+    resume,
+    setup,
+)
+from graphspec.training.checkpoint import State
+from graphspec.training.evaluation import evaluate as measure_split
+from graphspec.training.interrupts import Interrupts
+from graphspec.training.loop import Job, fit
+from graphspec.training.observer import Header, Observer, Record, Silent
+from graphspec.training.resume import Changes
+from graphspec.training.setup import Setup
+
+if TYPE_CHECKING:
+    from graphspec.language.models import Spec
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that ended, well or by an interruption.
+
+    Attributes:
+        folder: Its folder.
+        summary: What ``summary.json`` holds.
+    """
+
+    folder: Path
+    summary: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open a run folder.
+
+        Raises:
+            SpecError: ``not-a-run``.
+        """
+        found = folder.require_run(Path(path))
+        return cls(found, folder.read_json(found / folder.SUMMARY))
+
+    @property
+    def status(self) -> str:
+        """``finished`` or ``interrupted``."""
+        return str(self.summary["status"])
+
+    @property
+    def metrics(self) -> list[Record]:
+        """The lines of ``metrics.jsonl``."""
+        return folder.read_metrics(self.folder)
+
+    def model(self, checkpoint: str = "best") -> nn.Module:
+        """Return the trained model on the CPU, in evaluation mode.
+
+        Args:
+            checkpoint: ``best`` or ``last``.
+
+        Raises:
+            SpecError: ``bad-checkpoint`` or ``bad-option``.
+        """
+        spec = compiler.load(self.folder / folder.SPEC)
+        model: nn.Module = compiler.compile(spec)
+        model.load_state_dict(_weights(self.folder, checkpoint, spec)["model"])
+        return model.eval()
+
+
+def train(
+    spec: Spec | str | Path | None = None,
+    *,
+    data: str | None = None,
+    data_root: str | Path | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    observer: Observer | None = None,
+) -> Run:
+    """Train a spec, or go on with a run.
+
+    The first Ctrl-C ends the run after the current step with a checkpoint from which it can be
+    resumed without a difference; random numbers of the caller are left as they were.
+
+    Args:
+        spec: A spec, its file or the name of a shipped one. It may be left out with ``resume``.
+        data: Name of a data source, instead of the spec's.
+        data_root: Folder with the files of the data source.
+        epochs: Epochs of the run at most, instead of the recipe's.
+        seed: Seed, instead of the recipe's.
+        device: Device, instead of the recipe's.
+        out: Folder of the run, which must be empty or not exist; by default
+            ``runs/NAME-YYYYMMDD-HHMMSS``.
+        resume: Folder of a run to go on with.
+        overrides: Further values of the spec, e.g. ``{"width": 16, "train.lr": 1e-3}``.
+        observer: Who is told how it goes; nobody by default.
+
+    Returns:
+        The run; its status is ``finished`` or ``interrupted``.
+
+    Raises:
+        SpecError: With the mistakes of spec, data and options, and for what can go wrong later:
+            ``run-exists``, ``run-mismatch``, ``bad-checkpoint``, ``loss-not-finite``,
+            ``out-of-memory``, ``disk-full``, ``cannot-write``.
+
+    Example:
+        >>> run = train("arch5", data="fashion-mini", epochs=3)  # doctest: +SKIP
+        >>> run.summary["tasks"]["fine"]["test"]["top1"]  # doctest: +SKIP
+        0.83
+    """
+    watcher: Observer = observer or Silent()
+    root = None if data_root is None else str(data_root)
+    changes = Changes(data, root, epochs, seed, device, dict(overrides or {}))
+    if resume is not None:
+        return _resume(spec, Path(resume), None if out is None else Path(out), changes, watcher)
+    if spec is None:
+        raise fail(Code.BAD_OPTION, "there is nothing to train", "name a spec or a run to resume")
+    target = None if out is None else Path(out)
+    if target is not None:
+        folder.check_free(target)
+    checked = setup.load(spec, changes.paths(), watcher)
+    recipe = checked.spec.train
+    threshold = allocator.tune() if recipe.tune_allocator else None
+    with Interrupts() as stop, devices.explained_memory(recipe.batch_size):
+        made = setup.prepare(checked, watcher)
+        with _private_random_numbers(made.device):
+            state, fused = _fresh(made)
+            run_folder = folder.create(target, made.spec.name)
+            job = _job(made, run_folder, watcher, stop)
+            header = _header(made, job, state, fused, threshold)
+            _write_start(made, job, header)
+            checkpoint.save(state.capture(job.spec_hash), run_folder / folder.LAST)
+            return _run(made, job, state, header)
+
+
+def _resume(
+    spec: Spec | str | Path | None,
+    run: Path,
+    out: Path | None,
+    changes: Changes,
+    observer: Observer,
+) -> Run:
+    """Go on with a run."""
+    folder.require_run(run)
+    if out is not None and out.resolve() != run.resolve():
+        message = f"a run goes on in its own folder `{run}`, not in `{out}`"
+        raise fail(Code.BAD_OPTION, message, "leave `--out` away")
+    own = resume.resumed_spec(spec, run, changes)
+    asked = changes.epochs is not None or "train.epochs" in changes.overrides
+    if resume.is_complete(run, own.train.epochs, asked):
+        found = Run.open(run)
+        epochs = found.summary["epochs"]
+        observer.warning(
+            f"`{run}` is finished after {epochs} epochs and stays as it is; "
+            f"ask for more with `--epochs {epochs + 10}`"
+        )
+        return found
+    checked = setup.load(own, {}, observer)
+    threshold = allocator.tune() if own.train.tune_allocator else None
+    with Interrupts() as stop, devices.explained_memory(own.train.batch_size):
+        made = setup.prepare(checked, observer)
+        described = folder.read_json(run / folder.ENVIRONMENT)
+        if described["data"]["fingerprint"] != made.data.fingerprint:
+            message = f"the data are not those that the run `{run}` began with"
+            hint = f"it began with {described['data']['origin']}; `--data-root` names another folder"
+            raise fail(Code.RUN_MISMATCH, message, hint)
+        with _private_random_numbers(made.device):
+            state, fused = _fresh(made)
+            resume.restore(run, state, own, asked)
+            job = _job(made, run, observer, stop)
+            header = _header(made, job, state, fused, threshold)
+            again = environment.collect(Path.cwd()) | {"epoch": state.epoch, "step": state.step}
+            described["resumed"] = [*described.get("resumed", []), again]
+            folder.write_json(run / folder.ENVIRONMENT, described)
+            folder.write_text(run / folder.SPEC, own.resolved_yaml())
+            return _run(made, job, state, header)
+
+
+def evaluate(
+    run: str | Path,
+    *,
+    split: str = "test",
+    checkpoint: str = "best",
+    data_root: str | Path | None = None,
+    device: str | None = None,
+    observer: Observer | None = None,
+) -> dict[str, Any]:
+    """Evaluate the weights of a run; the run's folder is not changed.
+
+    Args:
+        run: The run folder.
+        split: ``train`` (without augmentation), ``validation`` or ``test``.
+        checkpoint: ``best`` or ``last``.
+        data_root: Folder with the files of the data source, if not the one of the run.
+        device: Device, if not the one of the recipe.
+        observer: Who is told warnings.
+
+    Returns:
+        ``name``, ``split``, ``checkpoint``, ``epoch``, ``samples``, ``seconds``, ``images_per_s``,
+        the metrics of the split (``loss``, ``fine/top1``, ...), ``agreement`` by task and
+        ``confusion`` by coarse task.
+
+    Raises:
+        SpecError: ``not-a-run``, ``bad-option``, ``bad-checkpoint``, ``bad-device``,
+            ``data-mismatch`` if the data are not those of the run, and those of the data room.
+    """
+    path = folder.require_run(Path(run))
+    _choose("split", split, ("train", "validation", "test"))
+    root = None if data_root is None else str(data_root)
+    changes = Changes(data_root=root, device=device)
+    checked = setup.load(path / folder.SPEC, changes.paths(), observer or Silent())
+    spec = checked.spec
+    saved = _weights(path, checkpoint, spec)
+    with devices.explained_memory(spec.train.batch_size):
+        made = setup.prepare(checked, observer or Silent())
+        described = folder.read_json(path / folder.ENVIRONMENT)
+        if described["data"]["fingerprint"] != made.data.fingerprint:
+            message = f"the data are not those that `{path}` was trained with"
+            hint = f"the run had {described['data']['origin']}; name its folder with `--data-root`"
+            raise fail(Code.DATA_MISMATCH, message, hint)
+        batches = made.batches(split)
+        if batches is None:
+            message = f"the {split} split of `{made.data.name}` is empty in this run"
+            raise fail(Code.BAD_OPTION, message, "choose another `--split`")
+        with _private_random_numbers(made.device):
+            model = made.model()
+            model.load_state_dict(saved["model"])
+            found = measure_split(model, batches.epoch(0), made.losses, made.tasks, made.device)
+    assert found is not None  # nothing interrupts it
+    epoch = saved["epoch"] if "epoch" in saved else saved["progress"]["epoch"]
+    return {
+        "name": spec.name,
+        "split": split,
+        "checkpoint": checkpoint,
+        "epoch": epoch,
+        "samples": found.samples,
+        "seconds": found.seconds,
+        "images_per_s": found.images_per_s,
+        **found.scores,
+        "agreement": found.agreement,
+        "confusion": found.confusion,
+    }
+
+
+def _run(made: Setup, job: Job, state: State, header: Header) -> Run:
+    """Train to the end and conclude; an interruption at any point leaves a resumable folder."""
+    job.observer.start(header)
+    summary = results.conclude(job, state, made) if fit(job, state) else None
+    if summary is None:
+        summary = results.finish(job, results.summarise(job, state, made, "interrupted"))
+    job.observer.end(summary)
+    return Run(job.folder, summary)
+
+
+def _fresh(made: Setup) -> tuple[State, bool]:
+    """Return the state before the first step, and whether the optimizer is fused."""
+    model = made.model()
+    optimizer, fused = optimizers.make(made.recipe, model.parameters())
+    torch.manual_seed(made.recipe.seed)  # dropout; weights, order and augmentation have their own
+    return State(model, optimizer), fused
+
+
+def _job(made: Setup, path: Path, observer: Observer, stop: Interrupts) -> Job:
+    batches = made.batches("train", learning=True)
+    if batches is None or not len(batches):
+        message = f"the training split of `{made.data.name}` has too few samples for a step"
+        raise fail(Code.DATA_MISMATCH, message, "lower `data.validation`")
+    return Job(
+        folder=path,
+        recipe=made.recipe,
+        tasks=made.tasks,
+        losses=made.losses,
+        train=batches,
+        validation=made.batches("validation"),
+        device=made.device,
+        spec_hash=made.spec.hash(),
+        observer=observer,
+        stop=stop,
+    )
+
+
+def _header(
+    made: Setup, job: Job, state: State, fused: bool, threshold: int | None
+) -> Header:
+    recipe, data = made.recipe, made.data
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    facts = (
+        ("optimizer", f"{recipe.optimizer.name}, {'fused' if fused else 'not fused'}"),
+        ("memory order", "channels-last" if recipe.channels_last else "contiguous"),
+        ("allocator", f"keeps blocks up to {threshold // _MIB} MiB" if threshold else "not tuned"),
+    )
+    return Header(
+        name=made.spec.name,
+        folder=job.folder,
+        data=data.name,
+        samples={name: len(split.images) for name, split in splits.items()},
+        tasks=job.classes,
+        weights=made.losses.weights,
+        parameters=sum(p.numel() for p in state.model.parameters() if p.requires_grad),
+        device=devices.describe(job.device),
+        epochs=recipe.epochs,
+        steps=len(job.train),
+        batch_size=recipe.batch_size,
+        start_epoch=state.epoch,
+        seed=recipe.seed,
+        facts=facts,
+    )
+
+
+def _write_start(made: Setup, job: Job, header: Header) -> None:
+    """Write what is known before the first step: spec, diagram, environment."""
+    folder.write_text(job.folder / folder.SPEC, made.spec.resolved_yaml())
+    source = made.spec.path.parent if made.spec.path.is_file() else Path.cwd()
+    data = made.data
+    described = environment.collect(source) | {
+        "spec": str(made.spec.path),
+        "spec_hash": job.spec_hash,
+        "seed": header.seed,
+        "device": header.device,
+        "parameters": header.parameters,
+        "choices": dict(header.facts),
+        "data": {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "origin": str(data.origin),
+            "samples": dict(header.samples),
+            "warnings": [warning.message for warning in data.warnings],
+        },
+        "resumed": [],
+    }
+    folder.write_json(job.folder / folder.ENVIRONMENT, described)
+    folder.write_text(job.folder / folder.METRICS, "")
+    try:
+        compiler.render(made.graph, job.folder / folder.GRAPH)
+    except SpecError as error:
+        if error.diagnostics[0].code is not Code.RENDER_FAILED:
+            raise
+        job.observer.warning(f"no diagram: {error.diagnostics[0].message}")
+
+
+def _private_random_numbers(device: torch.device) -> Any:
+    """Return a context after which torch's random numbers go on as if nothing had been."""
+    if device.type in ("cpu", "cuda"):
+        return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    return nullcontext()
+
+
+def _weights(path: Path, name: str, spec: Spec) -> dict[str, Any]:
+    _choose("checkpoint", name, ("best", "last"))
+    return checkpoint.load(path / f"{name}.pt", spec.hash())
+
+
+def _choose(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        message = f"`--{option} {value}` is not known"
+        raise fail(Code.BAD_OPTION, message, did_you_mean(value, known, f"values of --{option}"))

@@ -1,0 +1,175 @@
+"""From a spec to everything a run needs: checked recipe, data, model, optimizer, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from graphspec import compiler
+from graphspec.data import sources
+from graphspec.data.batches import Batches
+from graphspec.compiler import Checked
+from graphspec.errors import Code, Diagnostic, Sink, fail
+from graphspec.language.recipe import Data, Train
+from graphspec.language.signature import TaskSpec
+from graphspec.training import devices
+from graphspec.training.check import check
+from graphspec.training.losses import Losses
+from graphspec.training.observer import Observer
+
+if TYPE_CHECKING:
+    from graphspec.data.dataset import DataSet, Split
+    from graphspec.graph.ir import Graph
+    from graphspec.language.models import Spec
+
+EVALUATION_BATCH = 1000
+"""Largest batch of an evaluation, unless the recipe trains with a larger one."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run is made of.
+
+    Attributes:
+        spec: The spec, with all overrides.
+        recipe: Its recipe, with metrics of an empty validation split replaced by the train split's.
+        section: Its data section.
+        graph: Its graph.
+        data: The data set.
+        tasks: The tasks that have a head.
+        losses: The loss.
+        device: The device.
+    """
+
+    spec: Spec
+    recipe: Train
+    section: Data
+    graph: Graph
+    data: DataSet
+    tasks: dict[str, TaskSpec]
+    losses: Losses
+    device: torch.device
+
+    def model(self) -> nn.Module:
+        """Build the model with its initial weights, on the device and in its memory order."""
+        model: nn.Module = compiler.compile(self.graph, seed=self.recipe.seed)
+        if self.recipe.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        return model.to(self.device)
+
+    def batches(self, split: str, learning: bool = False) -> Batches | None:
+        """Return the batches of a split.
+
+        Args:
+            split: ``train``, ``validation`` or ``test``.
+            learning: Whether they are shuffled and augmented as the recipe says; otherwise they
+                come in order, as they are, and in larger batches.
+
+        Returns:
+            None where the split is empty.
+        """
+        part: Split = getattr(self.data, split)
+        if not len(part):
+            return None
+        size = self.recipe.batch_size
+        return Batches(
+            part,
+            self.data,
+            batch_size=size if learning else max(size, min(4 * size, EVALUATION_BATCH)),
+            augment=self.section.augment if learning else "none",
+            normalize=self.section.normalize,
+            shuffle=learning,
+            seed=self.recipe.seed,
+            device=self.device,
+            channels_last=self.recipe.channels_last,
+        )
+
+
+def load(spec: Spec | str | Path, overrides: Mapping[str, Any], observer: Observer) -> Checked:
+    """Load a spec and check it, its recipe included; warnings go to the observer.
+
+    Raises:
+        SpecError: With every mistake of the spec, or else of the recipe.
+    """
+    checked = compiler.check(spec, overrides or None)
+    loaded, sink = checked.spec, Sink()
+    classes = {name: task.classes for name, task in checked.graph.tasks.items()}
+    check(loaded.train, classes, sink, lambda path: loaded.locate(*path))
+    sink.raise_if_errors()
+    for warning in checked.warnings:
+        observer.warning(_words(warning))
+    return checked
+
+
+def prepare(checked: Checked, observer: Observer) -> Setup:
+    """Read the data and bring it together with the spec.
+
+    Raises:
+        SpecError: ``missing-key`` where no data set is named, ``data-mismatch`` where it does not
+            offer what the topology reads and predicts, ``bad-device``, and those of the data room.
+    """
+    spec, graph = checked.spec, checked.graph
+    if spec.data is None:
+        message = f"`{spec.name}` names no data set to train on"
+        raise fail(Code.MISSING_KEY, message, "add `--data fashion-mini`, or `data:` to the spec")
+    device = devices.resolve(spec.train.device)
+    data = sources.load(spec.data, spec.train.seed)
+    for warning in data.warnings:
+        observer.warning(_words(warning))
+    tasks = _tasks(graph, data)
+    weights = {name: spec.tasks[name].weight if name in spec.tasks else 1.0 for name in tasks}
+    if not any(weights.values()):
+        message = "every task has the loss weight 0, so there is nothing to learn"
+        raise fail(Code.BAD_VALUE, message, "give a task a `weight` above 0")
+    recipe = _steerable(spec.train, bool(len(data.validation)), observer)
+    return Setup(spec, recipe, spec.data, graph, data, tasks, Losses(weights), device)
+
+
+def _tasks(graph: Graph, data: DataSet) -> dict[str, TaskSpec]:
+    """Return the tasks with a head, as the data set describes them."""
+    offered = data.signature
+    for name in graph.inputs:
+        if name not in offered.inputs:
+            known = ", ".join(f"`{n}`" for n in offered.inputs)
+            message = f"the topology reads the input `{name}`, which `{data.name}` does not offer"
+            raise fail(Code.DATA_MISMATCH, message, f"inputs of `{data.name}`: {known}")
+    for name, task in graph.tasks.items():
+        found = offered.tasks.get(name)
+        if found is None:
+            known = ", ".join(f"`{n}`" for n in offered.tasks)
+            message = f"the topology predicts `{name}`, for which `{data.name}` has no labels"
+            raise fail(Code.DATA_MISMATCH, message, f"tasks of `{data.name}`: {known}")
+        if found.classes != task.classes:
+            message = (
+                f"the task `{name}` has {task.classes} classes in the topology and "
+                f"{found.classes} in `{data.name}`"
+            )
+            raise fail(Code.DATA_MISMATCH, message, f"write `classes: {found.classes}`")
+    return {name: offered.tasks[name] for name in graph.tasks}
+
+
+def _steerable(recipe: Train, validated: bool, observer: Observer) -> Train:
+    """Return the recipe; without a validation split its metrics are those of the train split."""
+    if validated:
+        return recipe
+    changes: dict[str, Any] = {}
+    if recipe.best.startswith("validation/"):
+        changes["best"] = recipe.best.replace("validation/", "train/", 1)
+    rule = recipe.early_stopping
+    if rule is not None and rule.metric.startswith("validation/"):
+        metric = rule.metric.replace("validation/", "train/", 1)
+        changes["early_stopping"] = rule.model_copy(update={"metric": metric})
+    if changes:
+        used = changes["best"] if "best" in changes else changes["early_stopping"].metric
+        observer.warning(f"the validation split is empty: the run is judged by `{used}` instead")
+    return recipe.model_copy(update=changes)
+
+
+def _words(warning: Diagnostic) -> str:
+    place = f"{warning.location}: " if warning.span else ""
+    return f"{place}{warning.message}" + (f" ({warning.hint})" if warning.hint else "")
