@@ -9,12 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.errors import Code, Diagnostic, Sink, did_you_mean, fail
+from graphspec.errors import Code, Diagnostic, Sink, did_you_mean
 from graphspec.language import shipped
 from graphspec.language.compose import Override, compose, compose_text, override, overrides_of
 from graphspec.language.models import Parsed, Spec, parse
@@ -85,6 +85,7 @@ def check(
     source: str | Path | Spec,
     overrides: Overrides = None,
     memory_limit: str | int | None = None,
+    also: Sequence[Callable[[Spec, Graph | None, Sink], None]] = (),
 ) -> Checked:
     """Run every stage that can find a mistake, and report all mistakes at once.
 
@@ -92,6 +93,8 @@ def check(
         source: A path, the name of a shipped spec, or a spec.
         overrides: See `load`.
         memory_limit: Bytes, or a text such as ``16GiB``; None for this machine's memory.
+        also: Checks of higher rooms, such as the trainer's of its recipe, whose mistakes belong in
+            the same report.
 
     Raises:
         SpecError: With every mistake of every stage.
@@ -99,6 +102,9 @@ def check(
     sink = Sink()
     parsed = _parsed(source, overrides, sink)
     graph = None if parsed is None else _graph(parsed, memory_limit, sink)
+    if parsed is not None and "train" not in parsed.broken_sections:
+        for each in also:
+            each(parsed.spec, graph, sink)
     sink.raise_if_errors()
     assert parsed is not None
     assert graph is not None
@@ -224,9 +230,7 @@ def _stated(spec: Spec, sink: Sink) -> Signature | None:
             )
             return None
         tasks[name] = TaskSpec(task.classes)
-    inputs = {
-        name: InputSpec(tuple(item.shape), item.dtype) for name, item in spec.inputs.items()
-    }
+    inputs = {name: InputSpec(tuple(item.shape), item.dtype) for name, item in spec.inputs.items()}
     return Signature(inputs, tasks)
 
 
@@ -241,7 +245,8 @@ def _check_stated(spec: Spec, offered: Signature, sink: Sink) -> None:
             sink.error(
                 Code.DATA_MISMATCH,
                 spec.locate("inputs", name),
-                f"the input `{name}` is stated as {item.shape} {item.dtype}, but `{source}` {found}",
+                f"the input `{name}` is stated as {item.shape} {item.dtype}, "
+                f"but `{source}` {found}",
                 "leave `inputs:` out: they come from the data set",
             )
     for name, task in spec.tasks.items():
@@ -280,7 +285,6 @@ def _graph(parsed: Parsed, limit: str | int | None, sink: Sink) -> Graph | None:
     from graphspec.graph import analysis, check, expand, shapes
 
     bytes_limit = analysis.memory_limit(limit)
-    _check_recipe(parsed, sink)
     signature = signature_of(parsed, sink)
     if signature is None or "nodes" in parsed.broken_sections:
         return None
@@ -289,19 +293,3 @@ def _graph(parsed: Parsed, limit: str | int | None, sink: Sink) -> Graph | None:
     analysis.check_memory(typed.graph, bytes_limit, sink)
     analysis.check_shared(typed.graph, sink)
     return typed.graph
-
-
-def _check_recipe(parsed: Parsed, sink: Sink) -> None:
-    """Check what the recipe names against torch: the optimizer and its arguments."""
-    if "train" in parsed.broken_sections:
-        return
-
-
-def require_head(graph: Graph) -> None:
-    """Raise if a graph has no head, which happens only where one was built by hand.
-
-    Raises:
-        SpecError: ``no-head``.
-    """
-    if not graph.heads:
-        raise fail(Code.NO_HEAD, "the graph has no head")

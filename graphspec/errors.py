@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class Severity(str, Enum):
 
 
 class Code(str, Enum):
-    """Every code that a diagnostic may carry. Codes are never reused; docs/errors.md explains each."""
+    """Every code that a diagnostic may carry. Never reused; docs/errors.md explains each."""
 
     # reading
     FILE_NOT_FOUND = "file-not-found"
@@ -106,7 +107,7 @@ class Source:
 
     name: str
     """What is shown before line and column: a path as the user wrote it, or ``--set width=x``."""
-    text: str
+    text: str = field(repr=False)
     _starts: list[int] = field(default_factory=list, repr=False, compare=False)
 
     def position(self, offset: int) -> tuple[int, int]:
@@ -248,7 +249,7 @@ class Sink:
 
 
 def fail(code: Code, message: str, hint: str | None = None, span: Span | None = None) -> SpecError:
-    """Make the exception for a single mistake: ``raise fail(Code.NOT_A_RUN, ...)``."""
+    """Make the exception for a single mistake."""
     return SpecError([Diagnostic(code, Severity.ERROR, span, message, hint)])
 
 
@@ -291,7 +292,7 @@ def sort(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     )
 
 
-_PLAIN = {name: "" for name in ("bold", "error", "warning", "dim", "hint", "end")}
+_PLAIN = dict.fromkeys(("bold", "error", "warning", "dim", "hint", "end"), "")
 _ANSI = {
     "bold": "\x1b[1m",
     "error": "\x1b[1;31m",
@@ -326,23 +327,48 @@ def render_text(diagnostics: Iterable[Diagnostic], colour: bool = False) -> str:
 
 
 def _block(item: Diagnostic, style: dict[str, str]) -> str:
-    place = f"{style['bold']}{item.location}:{style['end']} " if item.span else ""
+    place = f"{style['bold']}{_shown(item.location)}:{style['end']} " if item.span else ""
     level = item.severity.value
-    lines = [f"{place}{style[level]}{level}[{item.code.value}]{style['end']}: {item.message}"]
+    code = f"{style[level]}{level}[{item.code.value}]{style['end']}"
+    lines = [f"{place}{code}: {_shown(item.message)}"]
     if item.span is not None:
         lines += _excerpt(item.span, style, level)
     for related in item.related:
         line, column = related.span.source.position(related.span.start)
-        lines.append(f"   {related.span.source.name}:{line}:{column}: {related.message}")
+        place = f"{related.span.source.name}:{line}:{column}"
+        lines.append(_shown(f"   {place}: {related.message}"))
         lines += _excerpt(related.span, style, "dim")
     if item.hint:
-        lines += [f"   {style['hint']}{text}{style['end']}" for text in item.hint.split("\n")]
+        lines += [
+            f"   {style['hint']}{text}{style['end']}" for text in _shown(item.hint).split("\n")
+        ]
     return "\n".join(lines)
+
+
+def _shown(text: str) -> str:
+    """Return a text that is safe to print: what would steer the terminal becomes its picture."""
+    return text if text.isprintable() else "".join(map(_picture, text))
+
+
+def _picture(char: str) -> str:
+    if char.isprintable() or char == "\n":
+        return char
+    if ord(char) < 0x20:
+        return chr(0x2400 + ord(char))
+    return " " if char.isspace() else "\ufffd"
+
+
+def _width(text: str) -> int:
+    """Return how many cells a terminal needs for a text."""
+    if text.isascii():
+        return len(text)
+    wide = sum(1 for char in text if unicodedata.east_asian_width(char) in "WF")
+    return len(text) + wide - sum(1 for char in text if unicodedata.combining(char))
 
 
 def _excerpt(span: Span, style: dict[str, str], level: str) -> list[str]:
     number, column = span.source.position(span.start)
-    text = span.source.line(number).replace("\t", " ")
+    text = _shown(span.source.line(number).replace("\t", " "))
     length = max(1, min(span.end - span.start, len(text) - column + 1))
     if len(text) > _MAX_LINE:
         cut = max(0, min(column - 1 - _MAX_LINE // 4, len(text) - _MAX_LINE))
@@ -350,12 +376,14 @@ def _excerpt(span: Span, style: dict[str, str], level: str) -> list[str]:
         column = column - cut + (3 if cut else 0)
         length = max(1, min(length, len(text) - column + 1))
     gutter = f"{number:5d} | "
-    caret = " " * (len(gutter) + column - 1) + style[level] + "^" * length + style["end"]
+    before, marked = text[: column - 1], text[column - 1 : column - 1 + length]
+    caret = " " * (len(gutter) + _width(before))
+    caret += style[level] + "^" * max(1, _width(marked)) + style["end"]
     return [f"{style['dim']}{gutter}{style['end']}{text}".rstrip(), caret]
 
 
 def render_json(diagnostics: Iterable[Diagnostic]) -> str:
-    """Return diagnostics as a JSON array for editors and scripts; lines and columns count from 1."""
+    """Return diagnostics as a JSON array; lines and columns count from 1."""
     return json.dumps([_record(item) for item in sort(diagnostics)], indent=2, ensure_ascii=False)
 
 

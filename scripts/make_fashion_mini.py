@@ -7,8 +7,8 @@
 FOLDER holds the four official files, packed or not (Debian: package dataset-fashion-mnist, folder
 /usr/share/datasets/fashion-mnist). Their checksums are verified first. Taken are the first 600
 images of each class of the training split and the first 200 of the test split, in the official
-order, so the same input gives the same images; the gzip files carry no name and no time, so a second
-run gives the same bytes. The checksums that it prints are those in graphspec/data/fashion_mini.py.
+order. The gzip files carry no name and no time, so a second run gives the same bytes. The checksums
+that it prints are those in graphspec/data/fashion_mini.py.
 """
 
 from __future__ import annotations

@@ -106,9 +106,7 @@ class _Writer:
             self._values[name] = self._fx.placeholder(name)
         for node in self._graph.order:
             self._values[node.name] = self._call(node)
-        self._fx.output(
-            {task: self._value(Edge(name)) for task, name in self._graph.heads.items()}
-        )
+        self._fx.output({task: self._value(Edge(name)) for task, name in self._graph.heads.items()})
         self._fx.lint()
         return self._fx
 
@@ -117,7 +115,9 @@ class _Writer:
         call = self._functions.get(node.weights)
         if call is None:
             if node.inputs and node.inputs[0].name is not None:
-                named = {str(e.name): x for e, x in zip(node.inputs, inputs, strict=True)}
+                named: dict[str, Any] = {
+                    str(e.name): x for e, x in zip(node.inputs, inputs, strict=True)
+                }
                 return self._fx.create_node("call_module", node.weights, (), named, node.name)
             return self._fx.create_node("call_module", node.weights, tuple(inputs), {}, node.name)
         if call.fold and len(inputs) > 2:
@@ -132,7 +132,7 @@ class _Writer:
         return self._fx.create_node("call_function", call.function, args, kwargs, node.name)
 
     def _value(self, edge: Edge) -> fx.Node:
-        """Return the value that an edge carries: a node's tensor, or one item of what it returns."""
+        """Return what an edge carries: a node's tensor, or one item of what it returns."""
         value = self._values[edge.node]
         if edge.node not in self._graph.nodes:
             return value

@@ -117,9 +117,9 @@ def transform(
             sin  cos 0         0 1 right*W         0  cos(shear) 0         0         zoom_columns 0
             0    0   1         0 0 1               0  0          1         0         0            1
 
-    So a zoom above 1 shows more of the input. Values between pixels are bilinear; outside, the image
-    goes on as its mirror image, the border pixel twice (``d c b a | a b c d | d c b a``), which is
-    scipy's and Keras' ``reflect``.
+    So a zoom above 1 shows more of the input. Values between pixels are bilinear; outside, the
+    image goes on as its mirror image, the border pixel twice (``d c b a | a b c d | d c b a``),
+    which is scipy's and Keras' ``reflect``.
 
     Args:
         images: Pixels of any type, shape ``(N, C, H, W)``.

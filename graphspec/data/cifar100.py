@@ -97,17 +97,18 @@ def _folder(root: Path | None) -> Path:
     for folder in (root / FOLDER, root):
         if not _missing(folder):
             return folder
+    if not root.is_dir():
+        raise fail(
+            Code.DATA_NOT_FOUND, f"there is no folder `{root}`", download.remedies("cifar100")
+        )
     inner = root / FOLDER if (root / FOLDER).is_dir() else root
-    message = f"`{root}` does not hold CIFAR-100: there is no {_listing(inner)} in `{inner}`"
+    lacking = ", ".join(f"`{name}`" for name in _missing(inner))
+    message = f"`{root}` does not hold CIFAR-100: `{inner}` lacks {lacking}"
     raise fail(Code.DATA_NOT_FOUND, message, download.remedies("cifar100"))
 
 
 def _missing(folder: Path) -> list[str]:
     return [name for name in MD5 if not (folder / name).is_file()]
-
-
-def _listing(folder: Path) -> str:
-    return " and no ".join(f"`{name}`" for name in _missing(folder))
 
 
 def _download(folder: Path) -> None:
@@ -153,8 +154,11 @@ def _part(path: Path) -> Part:
 def _labels(path: Path, content: dict[str, Any], task: str, count: int) -> np.ndarray[Any, Any]:
     key = f"{task}_labels"
     found = content.get(key)
-    numbers = isinstance(found, list) and all(type(label) is int for label in found)
-    if not numbers or len(found) != count:
+    if (
+        not isinstance(found, list)
+        or len(found) != count
+        or not all(type(label) is int for label in found)
+    ):
         raise _corrupt(path, f"`{key}` is not a list of {count} numbers")
     try:
         return np.asarray(found, dtype=np.int64)

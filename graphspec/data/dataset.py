@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -148,7 +149,8 @@ def channel_statistics(
     channels = images.shape[1]
     number = images.size // channels or 1
     totals, squares = [0] * channels, [0] * channels
-    for chunk in torch.from_numpy(images).split(_CHUNK):
+    for start in range(0, len(images), _CHUNK):
+        chunk = torch.from_numpy(images[start : start + _CHUNK])
         for channel in range(channels):
             values = chunk[:, channel].double().flatten()
             totals[channel] += int(values.sum())
@@ -166,15 +168,16 @@ def fingerprint(raw: Raw) -> str:
     """
     sha = hashlib.sha256()
     for name, part in (("train", raw.train), ("test", raw.test)):
-        arrays = {
-            "images": part.images,
-            **{task: part.labels[task] for task in sorted(part.labels)},
-        }
-        for key, array in arrays.items():
-            sha.update(f"{name}/{key}{list(array.shape)}\n".encode())
-            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            sha.update(np.ascontiguousarray(little).reshape(-1).view(np.uint8).data)
+        _update(sha, f"{name}/images", part.images)
+        for task in sorted(part.labels):
+            _update(sha, f"{name}/{task}", part.labels[task])
     return sha.hexdigest()
+
+
+def _update(sha: hashlib._Hash, name: str, array: NDArray[Any]) -> None:
+    little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
+    sha.update(f"{name}{list(array.shape)}\n".encode())
+    sha.update(little.reshape(-1).view(np.uint8).data)
 
 
 def _split(part: Part, chosen: NDArray[np.bool_]) -> Split:

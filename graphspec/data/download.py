@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 
 from graphspec.errors import Code, SpecError, fail
 
@@ -70,10 +71,11 @@ def download(name: str, remotes: Sequence[Remote], folder: Path) -> None:
         SpecError: ``data-not-found`` if a file cannot be had, ``data-corrupt`` if its checksum is
             wrong, ``cannot-write`` or ``disk-full`` if it cannot be stored.
     """
-    work = _work_folder(folder)
+    work = _work_folder()
     try:
         for remote in remotes:
             _fetch(name, remote, work)
+        folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(work.iterdir()):
             path.replace(folder / path.name)
     except OSError as error:
@@ -82,7 +84,8 @@ def download(name: str, remotes: Sequence[Remote], folder: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _work_folder(folder: Path) -> Path:
+def _work_folder() -> Path:
+    folder = cache()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=".download-", dir=folder))
@@ -103,7 +106,11 @@ def _fetch(name: str, remote: Remote, work: Path) -> None:
     except (OSError, HTTPException) as error:
         if isinstance(error, OSError) and error.errno in _STORAGE:
             raise
-        reason = getattr(error, "reason", None) or error
+        if isinstance(error, HTTPError):  # it is the response as well
+            error.close()
+            reason: object = error
+        else:
+            reason = getattr(error, "reason", error)
         message = f"`{name}` is not here and cannot be downloaded from {remote.url}: {reason}"
         raise fail(Code.DATA_NOT_FOUND, message, remedies(name)) from error
     if remote.is_tar:

@@ -122,9 +122,12 @@ def _folder(root: Path | None) -> Path:
     for folder in (root, root / FOLDER, root / "raw"):
         if not _missing(folder):
             return folder
-    listing = ", ".join(f"`{name}`" for name in _missing(root))
-    message = f"`{root}` does not hold Fashion-MNIST: there is no {listing} (packed or not)"
-    raise fail(Code.DATA_NOT_FOUND, message, download.remedies("fashion-mnist"))
+    hint = download.remedies("fashion-mnist")
+    if not root.is_dir():
+        raise fail(Code.DATA_NOT_FOUND, f"there is no folder `{root}`", hint)
+    lacking = ", ".join(f"`{name}`" for name in _missing(root))
+    message = f"`{root}` does not hold Fashion-MNIST: it lacks {lacking} (with `.gz` or without)"
+    raise fail(Code.DATA_NOT_FOUND, message, hint)
 
 
 def _missing(folder: Path) -> list[str]:

@@ -39,7 +39,7 @@ def check(
 
 
 def _check_range(name: str, task: TaskSpec, labels: NDArray[np.int64], where: str) -> None:
-    if labels.size and not (0 <= labels.min() and labels.max() < task.classes):
+    if labels.size and (labels.min() < 0 or labels.max() >= task.classes):
         message = (
             f"`{where}` holds labels of `{name}` from {labels.min()} to {labels.max()}; "
             f"expected 0 to {task.classes - 1}"

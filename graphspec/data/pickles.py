@@ -54,8 +54,9 @@ class _Array:
         kind = np.dtype(dtype.code)
         if math.prod(shape) * kind.itemsize != len(data) or min(shape, default=0) < 0:
             _refuse(f"an array of shape {shape} with {len(data)} bytes")
-        order = "F" if fortran else "C"
-        self.value = np.frombuffer(data, kind).reshape(shape, order=order).copy()
+        flat = np.frombuffer(data, kind)
+        # a copy, since bytes are read-only
+        self.value = flat.reshape(shape, order="F" if fortran else "C").copy()
 
 
 class _MakeDtype:

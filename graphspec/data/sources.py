@@ -61,8 +61,9 @@ def load(section: Data, seed: int) -> DataSet:
         The data set, in memory. The same section and seed give the same splits on every machine.
 
     Raises:
-        SpecError: ``unknown-data``, ``data-not-found`` or ``data-corrupt``; where files cannot be
-            read or the cache cannot be written, ``file-unreadable``, ``cannot-write``, ``disk-full``.
+        SpecError: ``unknown-data``, ``data-not-found`` or ``data-corrupt``; ``file-unreadable``
+            where a file cannot be read, ``cannot-write`` or ``disk-full`` where the cache cannot
+            be written.
     """
     from graphspec.data.dataset import assemble  # imports torch
 

@@ -1,4 +1,4 @@
-"""What a typed graph costs and shares: parameters, FLOPs, activation memory, and the memory limit."""
+"""What a typed graph costs and shares: parameters, FLOPs, memory, and the memory limit."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class NodeCost:
     Attributes:
         parameters: Parameters of its weights; a further call of the same weights adds none.
         owned: Whether this call is the first of its weights, which is where they are counted.
-        flops: Floating-point operations of a forward pass per sample, a multiply-add counted as two,
-            as `torch.utils.flop_counter` counts them: matrix products, convolutions, attention.
+        flops: Floating-point operations of a forward pass per sample, a multiply-add being two, as
+            `torch.utils.flop_counter` counts them: matrix products, convolutions, attention.
         activation_bytes: Memory per sample of what its layers give, which training keeps.
         tasks: The tasks whose heads read it.
     """
@@ -177,7 +177,7 @@ def memory_limit(text: str | int | None) -> int:
 
 
 def check_memory(graph: Graph, limit: int, sink: Sink) -> None:
-    """Report a graph whose training could not fit in ``limit`` bytes, before anything is allocated."""
+    """Report a graph whose training cannot fit in ``limit`` bytes, before allocating anything."""
     sizes = {
         name: sum(type_.bytes_per_sample for type_ in weights.parameters.values())
         for name, weights in graph.weights.items()

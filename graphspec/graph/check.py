@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
+from itertools import pairwise
 
 import networkx as nx
 
@@ -52,7 +54,7 @@ def _without_cycles(expanded: Expanded, sink: Sink) -> Expanded:
         lost |= new
         waiting.extend(new)
     kept = [name for name in graph.nodes if name not in lost]
-    return Expanded(graph.keep(kept), expanded.broken | lost)
+    return replace(expanded, graph=graph.keep(kept), broken=expanded.broken | lost)
 
 
 def _report_cycle(graph: Graph, component: Collection[str], sink: Sink) -> None:
@@ -66,8 +68,11 @@ def _report_cycle(graph: Graph, component: Collection[str], sink: Sink) -> None:
     first = graph.nodes[start]
     edge = next(edge for edge in first.inputs if edge.node == closing)
     related = tuple(
-        Related(next(e.span for e in graph.nodes[b].inputs if e.node == a and e.span), f"`{b}` reads `{a}`")
-        for a, b in zip(path[:-2], path[1:-1], strict=True)
+        Related(
+            next(e.span for e in graph.nodes[b].inputs if e.node == a and e.span),
+            f"`{b}` reads `{a}`",
+        )
+        for a, b in pairwise(path[:-1])
     )
     sink.error(
         Code.CYCLE,
@@ -120,7 +125,7 @@ def _check_heads(expanded: Expanded, spec: Spec, sink: Sink) -> None:
             f"add one: `label: {{op: head, from: ..., task: {example}}}`",
         )
     for task in spec.tasks:
-        if task not in heads and heads and not expanded.broken:
+        if task not in heads and task in expanded.tasks and heads and not expanded.broken:
             sink.warning(
                 Code.UNTRAINED_TASK,
                 spec.locate("tasks", task, key=True),

@@ -29,10 +29,12 @@ class Expanded:
     Attributes:
         graph: The usable nodes.
         broken: Nodes that were left out because of a mistake in them or before them.
+        tasks: The tasks that are offered, with a head or without.
     """
 
     graph: Graph
     broken: frozenset[str]
+    tasks: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -71,7 +73,11 @@ class _Expansion:
         self._signature = signature
         self._sink = sink
         self._ops: Registry[Op] = load_ops()
-        self._names = [*signature.inputs, *spec.nodes]
+        tree = spec.tree.get("nodes")
+        # Names of broken nodes too: a typo may be meant for one.
+        self._names = [*signature.inputs, *((tree.mapping or {}) if tree else {})]
+        self._known = set(self._names)
+        self._nodes = self._names[len(signature.inputs) :]
         self._drafts: dict[str, _Draft] = {}
 
     def run(self) -> Expanded:
@@ -107,7 +113,9 @@ class _Expansion:
         if isinstance(node, OpNode):
             op_tree = draft.tree.get("op")
             assert op_tree is not None
-            values = {k: t for k, t in (draft.tree.mapping or {}).items() if k not in ("op", "from")}
+            values = {
+                k: t for k, t in (draft.tree.mapping or {}).items() if k not in ("op", "from")
+            }
             arguments = Tree(values, draft.tree.span, draft.tree.keys)
             step = self._step(node.op, op_tree.span, arguments, draft.key)
             if step is None:
@@ -190,13 +198,12 @@ class _Expansion:
         task: str = getattr(step.args, "task", "")
         if task in self._signature.tasks:
             return task
+        declare = "" if self._spec.data else f"; a new one: `tasks: {{{task}: {{classes: 10}}}}`"
         self._sink.error(
             Code.UNKNOWN_TASK,
             tree.locate(("task",)),
             f"`task: {task}` names no task",
-            did_you_mean(task, self._signature.tasks, "tasks here")
-            + "; without a data set, write `tasks: {"
-            + f"{task}: {{classes: 10}}}}`",
+            did_you_mean(task, self._signature.tasks, "tasks here") + declare,
         )
         return None
 
@@ -224,10 +231,11 @@ class _Expansion:
         if target not in self._broken:
             span = self._spec.locate("nodes", name, "share")
             if target in self._signature.inputs:
-                message, hint = f"`share: {target}` names an input, which has no weights", None
+                message = f"`share: {target}` names an input, which has no weights"
+                hint = "name a node that has `op:` or `layers:`"
             else:
                 message = f"`share: {target}` names no node"
-                hint = did_you_mean(target, self._drafts, "nodes here")
+                hint = did_you_mean(target, self._nodes, "nodes here")
             self._sink.error(Code.UNKNOWN_NODE, span, message, hint)
         return None
 
@@ -248,6 +256,7 @@ class _Expansion:
         asked = draft.spec.from_
         edges: list[Edge] = []
         good = True
+        items: list[tuple[str | None, EdgeSpec, Span]]
         if isinstance(asked, dict):
             items = [(name, edge, tree.locate((name,))) for name, edge in asked.items()]
         else:
@@ -265,9 +274,9 @@ class _Expansion:
 
     def _edge(self, reader: str, asked: EdgeSpec, span: Span, name: str | None) -> Edge | None:
         target, port = asked.node, None
-        if target not in self._names and "." in target:
+        if target not in self._known and "." in target:
             head, _, tail = target.rpartition(".")
-            if head in self._names and tail.isascii() and tail.isdigit() and len(tail) < 5:
+            if head in self._known and tail.isascii() and tail.isdigit() and len(tail) < 5:
                 target, port = head, int(tail)
         if target == reader:
             self._sink.error(
@@ -278,15 +287,14 @@ class _Expansion:
                 f"`share: {reader}`",
             )
             return None
-        if target in self._names:
+        if target in self._known:
             return Edge(target, port, span, name)
-        if target not in self._broken:
-            self._sink.error(
-                Code.UNKNOWN_NODE,
-                span,
-                f"`from: {asked.node}` names no node",
-                did_you_mean(asked.node, self._names, "nodes here"),
-            )
+        self._sink.error(
+            Code.UNKNOWN_NODE,
+            span,
+            f"`from: {asked.node}` names no node",
+            did_you_mean(asked.node, self._names, "nodes here"),
+        )
         return None
 
     def _arity(self, owner: str) -> Arity:
@@ -327,7 +335,10 @@ class _Expansion:
         missing = [name for name in known[: arity.least] if name not in {e.name for e in edges}]
         if missing and not unknown:
             self._sink.error(
-                Code.WRONG_INPUTS, place, f"{what} lacks its input `{missing[0]}`", None
+                Code.WRONG_INPUTS,
+                place,
+                f"{what} lacks its input `{missing[0]}`",
+                f"write `from: {{{', '.join(f'{name}: ...' for name in known)}}}`",
             )
         if unknown or missing:
             return None
@@ -368,7 +379,7 @@ class _Expansion:
             weights=weights,
             heads=heads,
         )
-        return Expanded(graph, frozenset(self._broken))
+        return Expanded(graph, frozenset(self._broken), frozenset(self._signature.tasks))
 
 
 def _arity_hint(count: int, arity: Arity, sequence: bool) -> str | None:

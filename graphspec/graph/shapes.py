@@ -1,4 +1,4 @@
-"""Shape inference: every module is built and run once on the meta device, where nothing is allocated.
+"""Shape inference: every module runs once on the meta device, where nothing is allocated.
 
 A weights owner is built for its first call in topological order; further calls must fit what was
 built. The batch is symbolic (see `graphspec.ops.types`).
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from graphspec.errors import Code, Related, Sink, Span, did_you_mean
+from graphspec.errors import Code, Related, Sink, Span
 from graphspec.graph.expand import Expanded
 from graphspec.graph.ir import Edge, Graph, Node, Weights
 from graphspec.ops.build import as_module, build_part
@@ -114,7 +114,7 @@ class _Inference:
             message = f"`{edge.node}` has {len(values)} outputs: say which one"
         else:
             message = f"`{edge}` names no output: `{edge.node}` has {len(values)}"
-        hint = f"outputs: {shapes}" if len(values) > 1 else did_you_mean(str(edge), [edge.node], "nodes")
+        hint = f"outputs: {shapes}" if len(values) > 1 else f"write `{edge.node}`, its only output"
         self._sink.error(Code.UNKNOWN_OUTPUT, edge.span, message, hint)
         return None
 
@@ -125,7 +125,7 @@ class _Inference:
             return self._build(node, inputs, types)
         try:
             return _flatten(apply(built.whole, node, inputs))
-        except Exception as error:  # noqa: BLE001 - whatever torch refuses is about the shapes
+        except Exception as error:
             self._report_share(node, built, types, error)
             return None
 
@@ -151,7 +151,7 @@ class _Inference:
             except OpError as error:
                 self._report_op(node, weights, index, types, error)
                 return None
-            except Exception as error:  # noqa: BLE001 - torch refuses shapes with many types
+            except Exception as error:
                 self._report_run(node, weights, index, types, error)
                 return None
         assert result is not None
@@ -202,9 +202,7 @@ class _Inference:
         """Return the shapes that lead to a node, from its inputs back."""
         if index > 0:
             return f"the layers before it give {types[0]}"
-        lines = [
-            f"{edge} {type_}" for edge, type_ in zip(node.inputs, types, strict=True)
-        ]
+        lines = [f"{edge} {type_}" for edge, type_ in zip(node.inputs, types, strict=True)]
         return "inputs: " + ", ".join(dict.fromkeys(lines))
 
     def _report_many(self, weights: Weights, index: int, result: _Result) -> None:
@@ -220,9 +218,7 @@ class _Inference:
     def _report_share(
         self, node: Node, built: _Built, types: list[TensorType], error: Exception
     ) -> None:
-        first = [
-            str(type_) for type_ in (built.weights.inputs[0] if built.weights.inputs else ())
-        ]
+        first = [str(type_) for type_ in (built.weights.inputs[0] if built.weights.inputs else ())]
         owner = built.weights.name
         span = node.inputs[0].span if node.inputs else node.span
         self._sink.error(
@@ -244,7 +240,7 @@ class _Inference:
             graph,
             weights={name: self._built[name].weights for name in graph.weights},
         )
-        return Expanded(graph, expanded.broken | self._failed)
+        return replace(expanded, graph=graph, broken=expanded.broken | self._failed)
 
 
 def apply(part: nn.Module | Call, node: Node | None, inputs: list[torch.Tensor]) -> Any:
@@ -257,7 +253,7 @@ def apply(part: nn.Module | Call, node: Node | None, inputs: list[torch.Tensor])
 
 
 def _flatten(value: Any) -> _Result:
-    """Return the tensors in what a call gave, with their paths; nested tuples are walked in order."""
+    """Return the tensors in what a call gave, with their paths, in order."""
     found: list[tuple[tuple[int, ...], torch.Tensor]] = []
     waiting: list[tuple[tuple[int, ...], Any]] = [((), value)]
     while waiting:

@@ -64,7 +64,7 @@ class Override:
 
     @classmethod
     def assignment(cls, text: str, sink: Sink, option: str = "--set") -> Override | None:
-        """Return the override that ``KEY=VALUE`` stands for, or None (reported) if it is not one."""
+        """Return the override that ``KEY=VALUE`` stands for, or None (reported) if it is none."""
         source = Source(f"{option} {text}", text)
         path, equals, value = text.partition("=")
         if not equals or not path.strip():
@@ -75,9 +75,7 @@ class Override:
                 f"write `{option} KEY=VALUE`, such as `{option} train.epochs=3`",
             )
             return None
-        return cls(
-            path.strip(), source, Span(source, 0, len(path)), len(path) + len(equals), value
-        )
+        return cls(path.strip(), source, Span(source, 0, len(path)), len(path) + len(equals), value)
 
     @classmethod
     def item(cls, path: str, value: object) -> Override:
@@ -136,7 +134,10 @@ class _Composer:
         if resolved in chain:
             names = [shipped.shown(p) for p in (*chain[chain.index(resolved) :], resolved)]
             self._sink.error(
-                Code.EXTENDS_CYCLE, asked_by, f"`extends` goes in a circle: {' -> '.join(names)}"
+                Code.EXTENDS_CYCLE,
+                asked_by,
+                f"`extends` goes in a circle: {' -> '.join(names)}",
+                "remove one of these `extends`",
             )
             return None
         self._merged += 1
@@ -157,6 +158,14 @@ class _Composer:
                 Code.WRONG_TYPE,
                 tree.span,
                 "a spec is a mapping of sections",
+                "begin with `graphspec: 1` and `nodes:`",
+            )
+            return None
+        if not tree.mapping and len(chain) <= 1:
+            self._sink.error(
+                Code.MISSING_KEY,
+                tree.span,
+                "the spec is empty",
                 "begin with `graphspec: 1` and `nodes:`",
             )
             return None

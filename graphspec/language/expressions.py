@@ -155,7 +155,9 @@ class _Evaluator(EvalWithCompoundTypes):  # type: ignore[misc]
 
     def __init__(self, names: Mapping[str, Any]) -> None:
         super().__init__(operators=_OPERATORS, functions=dict(FUNCTIONS), names=dict(names))
-        self.nodes = {kind: self.nodes[kind] for kind in _NODES}
+        self.nodes: dict[type, Any] = {
+            kind: handle for kind, handle in self.nodes.items() if kind in _NODES
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +205,28 @@ class Expression:
         return _plain(value)
 
 
+_WORDS = {
+    "Attribute": "an attribute (`a.b`)",
+    "Dict": "a mapping",
+    "DictComp": "a mapping",
+    "GeneratorExp": "a generator (write a list, `[...]`)",
+    "JoinedStr": "an f-string",
+    "Lambda": "a function",
+    "NamedExpr": "an assignment",
+    "Set": "a set",
+    "SetComp": "a set",
+    "Starred": "unpacking (`*a`)",
+}
+
+
 def _reworded(message: str) -> str:
     text = message.removeprefix("Sorry, ").removesuffix(".")
-    return re.sub(r"^(\w+) is not available in this evaluator", r"\1 is not allowed here", text)
+    match = re.match(r"(\w+) is not available in this evaluator", text)
+    return f"{_WORDS.get(match[1], match[1])} is not allowed here" if match else text
 
 
 def _plain(value: Any) -> Any:
-    """Return the value as YAML could have written it, counting values and depth without recursion."""
+    """Return the value as YAML could have written it, its values and depth counted first."""
     count = 0
     level: list[Any] = [value]
     depth = 0
@@ -404,28 +421,29 @@ def evaluate(tree: Tree, scope: Scope, sink: Sink) -> Tree:
             did_you_mean(name, scope.values, "variables") + "; declare it under `vars:`",
         )
     scope.used.update(expression.names)
-    if unknown or any(_has_broken(scope.values[name]) for name in expression.names):
+    if unknown or any(has_broken(scope.values[name]) for name in expression.names):
         return _tree(BROKEN, tree.span)
     try:
-        value = expression.evaluate(scope.values)
+        result = expression.evaluate(scope.values)
     except ExpressionError as error:
-        values = ", ".join(f"{n} = {_short(repr(scope.values[n]))}" for n in expression.names)
+        given = ", ".join(f"{n} = {_short(repr(scope.values[n]))}" for n in expression.names)
         assert isinstance(tree.value, str)
         sink.error(
             Code.BAD_EXPRESSION,
             tree.span,
             f"`{_short(tree.value)}`: {error}",
-            f"with {values}" if values else None,
+            f"with {given}" if given else None,
         )
         return _tree(BROKEN, tree.span)
-    return _tree(value, tree.span)
+    return _tree(result, tree.span)
 
 
-def _has_broken(value: Any) -> bool:
+def has_broken(value: Any) -> bool:
+    """Return whether plain data, or a part of it, could not be worked out."""
     if isinstance(value, list):
-        return any(_has_broken(item) for item in value)
+        return any(has_broken(item) for item in value)
     if isinstance(value, dict):
-        return any(_has_broken(item) for item in value.values())
+        return any(has_broken(item) for item in value.values())
     return isinstance(value, Broken)
 
 
@@ -438,7 +456,6 @@ def _tree(value: Any, span: Span) -> Tree:
     if isinstance(value, list):
         return sequence([_tree(item, span) for item in value], span)
     if isinstance(value, dict):
-        return mapping(
-            {key: _tree(item, span) for key, item in value.items()}, span, dict.fromkeys(value, span)
-        )
+        values = {key: _tree(item, span) for key, item in value.items()}
+        return mapping(values, span, dict.fromkeys(value, span))
     return Tree(value, span)

@@ -12,18 +12,19 @@ import keyword
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
-from graphspec.errors import Code, Sink, Span
+from graphspec.errors import Code, Sink, Span, suggest
 from graphspec.language.compose import SECTIONS
-from graphspec.language.expressions import Scope, evaluate, is_broken, resolve_vars
+from graphspec.language.expressions import Scope, evaluate, has_broken, is_broken, resolve_vars
 from graphspec.language.reader import Tree, dump, mapping
 from graphspec.language.recipe import Data, Section, Train
-from graphspec.language.validation import report
+from graphspec.language.validation import Words, report
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME_HINT = "use letters, digits and `_`, not beginning with a digit; no Python keyword"
 
 
 class Input(Section):
@@ -64,7 +65,12 @@ def _edge(value: Any) -> Any:
     return {"node": value} if isinstance(value, str) else value
 
 
-Edges = Annotated[Union[list[EdgeSpec], dict[str, EdgeSpec]], BeforeValidator(_edges)]
+_OneEdge = Annotated[EdgeSpec, Words("the name of a node")]
+Edges = Annotated[
+    list[_OneEdge] | dict[str, _OneEdge],
+    BeforeValidator(_edges),
+    Words("the name of a node, a list of names, or a mapping of inputs to names"),
+]
 
 
 class NodeSpec(Section):
@@ -97,6 +103,8 @@ def _layer(value: Any) -> Any:
         ((name, arguments),) = value.items()
         return {"op": name, "arguments": {} if arguments is None else arguments}
     message = "a layer is a name, or a mapping of one name to its arguments"
+    if isinstance(value, dict) and value:
+        message += f", and here are {len(value)}: begin a new item for each"
     raise ValueError(message)
 
 
@@ -113,7 +121,9 @@ class LayersNode(NodeSpec):
     """`layers: [...]`: a sequence of ops of one input."""
 
     layers: Annotated[
-        list[Annotated[LayerSpec, BeforeValidator(_layer)]], Field(min_length=1)
+        list[Annotated[LayerSpec, BeforeValidator(_layer), Words("a layer")]],
+        Field(min_length=1),
+        Words("a list of layers"),
     ]
     """Names, or mappings of one name to its arguments."""
 
@@ -137,12 +147,12 @@ class Spec(BaseModel):
     )
 
     graphspec: Literal[1]
-    """Version of the language."""
+    """Version of the language: `graphspec: 1`."""
     name: str = ""
     """Name of the topology; by default the file's."""
     description: str = ""
     """One sentence about it."""
-    extends: Union[str, list[str], None] = None
+    extends: str | list[str] | None = None
     """Files that this one is merged over, relative to it."""
     vars: dict[str, Any] = Field(default_factory=dict)
     """Values for expressions: `=16*width`."""
@@ -151,7 +161,7 @@ class Spec(BaseModel):
     tasks: dict[str, Task] = Field(default_factory=dict)
     """Tasks by name."""
     nodes: dict[str, Any]
-    """The graph: nodes by name."""
+    """The graph: nodes by name, such as `trunk: {op: conv, from: image, channels: 64}`."""
     data: Data | None = None
     """The data set."""
     train: Train = Train()
@@ -233,7 +243,7 @@ def parse(tree: Tree, path: Path, sink: Sink) -> Parsed:
     """
     scope = resolve_vars(tree.get("vars"), sink)
     full = _evaluated(tree, scope, sink)
-    _unused_variables(tree, scope, sink)
+    _unused_variables(tree, scope, is_broken(full) or has_broken(scope.values), sink)
     _check_names(full, sink)
     nodes, broken = _nodes(full.get("nodes"), sink)
     spec, sections = _validated(full, sink)
@@ -257,8 +267,8 @@ def _evaluated(tree: Tree, scope: Scope, sink: Sink) -> Tree:
 
 def _homes() -> dict[str, str]:
     """Return for each key of a section that section, for keys that stand at the wrong level."""
-    homes = {name: "train" for name in Train.model_fields}
-    homes.update({name: "data" for name in Data.model_fields})
+    homes = dict.fromkeys(Train.model_fields, "train")
+    homes.update(dict.fromkeys(Data.model_fields, "data"))
     return homes
 
 
@@ -280,15 +290,13 @@ def _validated(tree: Tree, sink: Sink) -> tuple[Spec, set[str]]:
     return Spec.model_validate({**usable, "graphspec": 1, "nodes": {}}), wrong
 
 
-def _unused_variables(tree: Tree, scope: Scope, sink: Sink) -> None:
+def _unused_variables(tree: Tree, scope: Scope, broken: bool, sink: Sink) -> None:
     variables = tree.get("vars")
     if variables is None:
         return
     if variables.mapping is None:
         if variables.value is not None:
-            sink.error(
-                Code.WRONG_TYPE, variables.span, "`vars` takes a mapping of names to values"
-            )
+            sink.error(Code.WRONG_TYPE, variables.span, "`vars` takes a mapping of names to values")
         return
     for name, span in variables.keys.items():
         if not NAME.fullmatch(name) or keyword.iskeyword(name):
@@ -296,10 +304,11 @@ def _unused_variables(tree: Tree, scope: Scope, sink: Sink) -> None:
                 Code.BAD_NAME,
                 span,
                 f"`{name}` cannot be a variable",
-                "use letters, digits and `_`, not beginning with a digit",
+                _NAME_HINT,
             )
-        # A base file declares for all that extend it, so only the spec's own are lint.
-        elif name not in scope.used and span.source is tree.span.source:
+        # A base file declares for all that extend it, so only the spec's own are lint; and an
+        # expression with a mistake may have meant any variable.
+        elif name not in scope.used and span.source is tree.span.source and not broken:
             sink.warning(
                 Code.UNUSED_VARIABLE, span, f"the variable `{name}` is not used", "remove it"
             )
@@ -314,7 +323,7 @@ def _check_names(tree: Tree, sink: Sink) -> None:
                     Code.BAD_NAME,
                     span,
                     f"`{name}` cannot be a name in `{section}`",
-                    "use letters, digits and `_`, not beginning with a digit; no Python keyword",
+                    _NAME_HINT,
                 )
 
 
@@ -328,7 +337,7 @@ def _nodes(tree: Tree | None, sink: Sink) -> tuple[dict[str, NodeSpec], set[str]
             Code.WRONG_TYPE,
             tree.span,
             "`nodes` takes a mapping of names to nodes",
-            "write `nodes:` and below it lines such as `  trunk: {op: conv, from: image, channels: 64}`",
+            "write `nodes:` and below it lines such as `  trunk: {op: fc, from: image, units: 64}`",
         )
         return nodes, broken
     for name, child in tree.mapping.items():
@@ -368,13 +377,28 @@ def parse_node(name: str, tree: Tree, key: Span, sink: Sink) -> NodeSpec | None:
                 Code.MISSING_KEY,
                 key,
                 f"the node `{name}` does not say what it is",
-                f"a node has one of {listing}",
+                _form_hint(tree, listing),
             )
         return None
     model = FORMS[forms[0]]
     try:
         node = model.model_validate(tree.plain())
     except ValidationError as error:
-        report(error, model, tree, key, sink, owner=name)
+        report(error, model, tree, key, sink, owner=name, unknown_hint=_UNKNOWN.get(forms[0]))
         return None
     return None if is_broken(tree) else node
+
+
+_UNKNOWN = {
+    "layers": "arguments stand with their layer: `layers: [{Linear: 64}]`",
+    "share": "a node that shares weights takes their arguments over: leave this out",
+}
+"""What to do about keys that a form of a node does not have."""
+
+
+def _form_hint(tree: Tree, listing: str) -> str:
+    for key in tree.mapping or {}:
+        near = suggest(key, FORMS) if key != "from" else None
+        if near is not None:
+            return f"did you mean `{near}` by `{key}`? a node has one of {listing}"
+    return f"a node has one of {listing}"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -26,7 +26,7 @@ MAX_VALUES = 4_000_000
 MAX_DIGITS = 300
 """Most characters in a number."""
 
-Scalar = Union[None, bool, int, float, str]
+Scalar: TypeAlias = "bool | int | float | str | None"
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = {"", "~", "null", "Null", "NULL"}
@@ -101,9 +101,8 @@ class Tree:
             if child is None:
                 continue
             span = child.span
-            if key and part == path[-1] and str(part) in tree.keys:
-                span = tree.keys[str(part)]
-            elif child.value is None and str(part) in tree.keys:
+            asked = key and part == path[-1]
+            if (asked or child.value is None) and str(part) in tree.keys:
                 span = tree.keys[str(part)]
             tree = child
         return span
@@ -155,9 +154,7 @@ def read_file(path: Path, shown: str, sink: Sink, asked_by: Span | None = None) 
         sink.error(Code.FILE_UNREADABLE, asked_by, f"cannot read `{shown}`: {reason}")
         return None
     if len(data) > MAX_BYTES:
-        sink.error(
-            Code.TOO_LARGE, asked_by, f"`{shown}` is larger than {MAX_BYTES // 2**20} MiB"
-        )
+        sink.error(Code.TOO_LARGE, asked_by, f"`{shown}` is larger than {MAX_BYTES // 2**20} MiB")
         return None
     try:
         text = data.decode("utf-8-sig")
@@ -201,13 +198,17 @@ def read_text(text: str, source: Source, sink: Sink, base: int = 0) -> Tree | No
     except yaml.MarkedYAMLError as error:
         _syntax_error(error, text, source, base, sink)
         return None
-    except yaml.reader.ReaderError as error:
-        position = error.position if isinstance(error.position, int) else 0
-        bad = next((i for i, c in enumerate(text) if yaml.reader.Reader.NON_PRINTABLE.match(c)), 0)
-        span = Span(source, base + (bad or position), base + (bad or position) + 1)
-        sink.error(
-            Code.YAML_SYNTAX, span, "a character that YAML does not allow", "remove or escape it"
-        )
+    except yaml.reader.ReaderError:
+        match = yaml.reader.Reader.NON_PRINTABLE.search(text)
+        at = match.start() if match else 0
+        span = Span(source, base + at, base + at + 1)
+        name = f"U+{ord(match.group()):04X} " if match else ""
+        hint = "remove it, or write it as an escape in double quotes"
+        sink.error(Code.YAML_SYNTAX, span, f"a character {name}that YAML does not allow", hint)
+        return None
+    except UnicodeEncodeError as error:
+        span = Span(source, base + error.start, base + error.end)
+        sink.error(Code.YAML_SYNTAX, span, "half of a surrogate pair, which is no character")
         return None
     return builder.root or mapping({}, Span(source, base, base), {})
 
@@ -230,14 +231,24 @@ def _syntax_error(
         )
         return
     context = f" {error.context}" if error.context else ""
-    hint = None
-    if "mapping values are not allowed" in problem:
-        hint = "a `:` followed by a space starts a value; quote the text if it belongs to it"
-    elif "expected ',' or" in problem:
-        hint = "close the bracket or add the comma; expressions with commas need quotes here"
-    elif "cannot start any token" in problem:
-        hint = "quote the text"
-    sink.error(Code.YAML_SYNTAX, span, f"not valid YAML: {problem}{context}", hint)
+    hint = next((hint for words, hint in _HINTS if words in problem + context), None)
+    related: tuple[Related, ...] = ()
+    if len(offsets) == 2 and "flow" in context and text.count("\n", offsets[1], offset):
+        opened = Span(source, base + offsets[1], base + offsets[1] + 1)
+        related = (Related(opened, "the bracket that is open"),)
+    sink.error(Code.YAML_SYNTAX, span, f"not valid YAML: {problem}{context}", hint, related)
+
+
+_HINTS = (
+    ("mapping values are not allowed", "a `:` before a space starts a value: quote the text"),
+    ("expected ',' or", "close the bracket or add the comma; quote expressions with commas"),
+    ("flow node", "close the bracket, or write the value"),
+    ("cannot start any token", "quote the text"),
+    ("a quoted scalar", "close the quotes"),
+    ("block mapping", "indent the line like its neighbours"),
+    ("could not find expected ':'", "write `key: value`"),
+)
+"""For words of libyaml, what to do."""
 
 
 def _offset(text: str, line: int, column: int) -> int:
@@ -323,12 +334,18 @@ class _Builder:
     def _check_tag(self, event: Any) -> None:
         known = (None, "!", _STR_TAG, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
         if event.tag not in known:
+            span = self._span(event.start_mark, event.end_mark)
             self._sink.error(
                 Code.YAML_TAG,
-                self._span(event.start_mark, event.end_mark),
-                f"the tag `{event.tag}` has no meaning here",
+                span,
+                f"the tag `{self._tag_text(span, event.tag)}` has no meaning here",
                 "remove it: a spec is plain data",
             )
+
+    def _tag_text(self, span: Span, tag: str) -> str:
+        """Return a tag as the user wrote it; before it there may be an anchor."""
+        words = self._source.text[span.start : span.start + 200].split()
+        return next((word for word in words[:2] if word.startswith("!")), tag)
 
     def _end(self, event: Any) -> bool:
         opened = self._stack.pop()
@@ -411,7 +428,10 @@ class _Builder:
         assert opened.values is not None
         if opened.key is None:
             return self._stop(
-                Code.BAD_KEY, tree.span, "a list or a mapping cannot be a key", "quote the key"
+                Code.BAD_KEY,
+                tree.span,
+                "a list or a mapping cannot be a key",
+                "a key is one word, or a text in quotes",
             )
         name, span = opened.key
         opened.key = None
@@ -442,7 +462,7 @@ def resolve_scalar(text: str) -> Scalar:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what `read_text` reads back: quotes texts that either YAML 1.1 or 1.2 would convert."""
+    """Writes what `read_text` reads back; texts that YAML 1.1 or 1.2 would convert are quoted."""
 
     def ignore_aliases(self, data: Any) -> bool:
         """Never write anchors: they make a resolved spec hard to read."""
@@ -469,7 +489,12 @@ _Dumper.add_representer(list, _represent_list)
 def dump(data: Any) -> str:
     """Return plain data as YAML that `read_text` reads back to the same values."""
     return yaml.dump(
-        data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=100
+        data,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=False,
+        width=100,
     )
 
 

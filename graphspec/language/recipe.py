@@ -21,16 +21,16 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """The data set and how its samples are prepared. ``data: NAME`` is short for the source alone."""
+    """The data set and how samples are prepared. ``data: NAME`` is short for the source alone."""
 
     source: str
     """Name of a data source: `cifar100`, `fashion-mnist`, `fashion-mini`."""
     root: str | None = None
-    """Folder that holds the files of the source; without it they are looked for in the cache and downloaded."""
+    """Folder that holds the files of the source; without it they are downloaded into a cache."""
     augment: Literal["founding", "crop-flip", "none"] = "none"
     """How training images vary: `founding` (rotation, shift, zoom, shear), `crop-flip`, `none`."""
     normalize: Literal["standard", "unit"] = "standard"
-    """`standard`: zero mean and unit deviation per channel of the training split; `unit`: values in [0, 1]."""
+    """`standard`: zero mean and unit deviation per channel; `unit`: values in [0, 1]."""
     validation: float = Field(0.2, ge=0.0, lt=1.0)
     """Part of the training split that is held out for validation, stratified and seeded."""
 
@@ -44,7 +44,7 @@ class EarlyStopping(Section):
     """When to stop before the last epoch."""
 
     metric: str = "train/loss"
-    """What is watched: `train/loss`, `validation/loss`, or one task's, e.g. `validation/fine/top1`."""
+    """What is watched: `train/loss`, `validation/loss`, or a task's: `validation/fine/top1`."""
     patience: int = Field(10, ge=1)
     """Epochs without improvement before stopping."""
     min_delta: float = Field(0.001, ge=0.0)
@@ -84,13 +84,13 @@ class Train(Section):
     early_stopping: EarlyStopping | None = None
     """When to stop early; absent: never."""
     best: str = "validation/loss"
-    """Metric by which the `best` checkpoint is chosen; losses are minimised, accuracies maximised."""
+    """Metric that chooses the `best` checkpoint; losses are minimised, accuracies maximised."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of weights, data order, augmentation, dropout and the validation split."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     channels_last: bool = True
-    """Keep images and convolution weights in channels-last memory order, which is faster on CPUs and GPUs."""
+    """Keep images and convolution weights in channels-last memory order, which is faster."""
     fused: bool = True
     """Use the optimizer's fused implementation where it has one."""
     tune_allocator: bool = True

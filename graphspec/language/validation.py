@@ -6,16 +6,18 @@ path; here such reports are gathered, and what was expected is said in words.
 
 from __future__ import annotations
 
+import math
+import re
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from graphspec.errors import Code, Sink, Span, did_you_mean
+from graphspec.errors import Code, Sink, Span, did_you_mean, suggest
 from graphspec.language.expressions import Broken
-from graphspec.language.reader import Tree
+from graphspec.language.reader import Tree, resolve_scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,13 @@ class Codes:
     type: Code = Code.WRONG_TYPE
     value: Code = Code.BAD_VALUE
     word: str = "keys"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Annotation of a field's type: what messages call it where its parts would not say."""
+
+    text: str
 
 
 KEYS = Codes()
@@ -48,6 +57,7 @@ def report(
     codes: Codes = KEYS,
     owner: str = "",
     homes: Mapping[str, str] | None = None,
+    unknown_hint: str | None = None,
 ) -> None:
     """Report what pydantic found wrong with a mapping.
 
@@ -60,6 +70,7 @@ def report(
         codes: Which codes to use.
         owner: What the mapping belongs to, for messages: ``train``, ``conv``.
         homes: For keys that belong elsewhere, the section that has them.
+        unknown_hint: What to do about an unknown key that resembles none.
     """
     groups: dict[tuple[str | int, ...], list[Any]] = {}
     for item in error.errors(include_url=False, include_context=True, include_input=False):
@@ -70,8 +81,17 @@ def report(
         for path in groups
         if not any(len(p) > len(path) >= 1 and p[: len(path)] == path for p in groups)
     ]
+    context = _Context(model, tree, place, sink, codes, owner, homes or {}, unknown_hint)
+    unknown = [path for path in kept if _kind(groups[path]) == "extra_forbidden"]
+    meant = {(*path[:-1], context.near(path)) for path in unknown}
     for path in kept:
-        _report_one(path, groups[path], model, tree, place, sink, codes, owner, homes or {})
+        # A misspelt key is one mistake: the key that it was meant to be is not missing too.
+        if _kind(groups[path]) != "missing" or path not in meant:
+            context.report(path, groups[path])
+
+
+def _kind(items: list[Any]) -> str:
+    return str(items[0]["type"])
 
 
 def _located(tree: Tree, item: Any) -> tuple[str | int, ...]:
@@ -89,62 +109,93 @@ def _located(tree: Tree, item: Any) -> tuple[str | int, ...]:
     return tuple(path)
 
 
-def _report_one(
-    path: tuple[str | int, ...],
-    items: list[Any],
-    model: type[BaseModel],
-    tree: Tree,
-    place: Span,
-    sink: Sink,
-    codes: Codes,
-    owner: str,
-    homes: Mapping[str, str],
-) -> None:
-    item = items[0]
-    value = _at(tree, path)
-    if value is not None and _touches_broken(tree, path):
-        return
-    name = ".".join(str(part) for part in path) or owner
-    of = f" of `{owner}`" if owner else ""
-    parent = path[:-1]
-    if item["type"] == "extra_forbidden":
-        fields = _field_names(model, parent)
-        key = str(path[-1])
-        inside = f"`{'.'.join(map(str, parent))}`" if parent else f"`{owner}`" if owner else ""
-        message = f"`{key}` is not one of the {codes.word} of {inside or 'a spec'}"
-        home = homes.get(key) if not parent else None
-        hint = f"`{key}` belongs under `{home}:`" if home else _known(key, fields, codes.word)
-        sink.error(codes.unknown, tree.locate(path, key=True), message, hint)
-        return
-    if item["type"] == "missing":
-        at = tree.locate(parent) if parent else place
-        word = codes.word.removesuffix("s")
-        sink.error(codes.missing, at, f"the {word} `{name}`{of} is missing", _help(model, path))
-        return
-    shown = value_text(value.plain()) if value is not None else "nothing"
-    expected = type_text(_annotation(model, path))
-    kinds = {each["type"] for each in items}
-    subject = f"`{name}`" + (of if codes is ARGUMENTS else "")
-    if all(_is_type_error(kind) for kind in kinds) and expected:
-        message = f"{subject} takes {expected}, got {shown}"
-        sink.error(codes.type, tree.locate(path), message, _type_hint(value, expected))
-        return
-    wanted = next((e for e in items if not _is_type_error(e["type"])), item)
-    if wanted["type"] == "expected":  # an argument that words its own complaint
-        sink.error(codes.value, tree.locate(path), f"{subject}: {wanted['msg']}")
-        return
-    sink.error(codes.value, tree.locate(path), f"{subject}: {_reason(wanted)}, got {shown}")
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What `report` was asked, for one mistake after another."""
+
+    model: type[BaseModel]
+    tree: Tree
+    place: Span
+    sink: Sink
+    codes: Codes
+    owner: str
+    homes: Mapping[str, str]
+    unknown_hint: str | None
+
+    def near(self, path: tuple[str | int, ...]) -> str | None:
+        """Return the key that an unknown one was probably meant to be."""
+        return suggest(str(path[-1]), _field_names(self.model, path[:-1]))
+
+    def report(self, path: tuple[str | int, ...], items: list[Any]) -> None:
+        """Report one mistake."""
+        if _touches_broken(self.tree, path):
+            return
+        kind = _kind(items)
+        if kind == "extra_forbidden":
+            self._unknown(path)
+        elif kind == "missing":
+            self._missing(path)
+        else:
+            self._wrong(path, items)
+
+    def _unknown(self, path: tuple[str | int, ...]) -> None:
+        parent, key = path[:-1], str(path[-1])
+        fields = _field_names(self.model, parent)
+        inside = ".".join(map(str, parent)) or self.owner
+        of = f"`{inside}`" if inside else "a spec"
+        home = self.homes.get(key) if not parent else None
+        hint = did_you_mean(key, fields, f"{self.codes.word} here", limit=30)
+        if home is not None:
+            hint = f"`{key}` belongs under `{home}:`"
+        elif self.unknown_hint is not None and suggest(key, fields) is None:
+            hint = self.unknown_hint
+        message = f"`{_short(key)}` is not one of the {self.codes.word} of {of}"
+        self.sink.error(self.codes.unknown, self.tree.locate(path, key=True), message, hint)
+
+    def _missing(self, path: tuple[str | int, ...]) -> None:
+        at = self.tree.locate(path[:-1]) if path[:-1] else self.place
+        of = f" of `{self.owner}`" if self.owner else ""
+        message = f"the {self.codes.word.removesuffix('s')} `{_dotted(path)}`{of} is missing"
+        self.sink.error(self.codes.missing, at, message, _help(self.model, path))
+
+    def _wrong(self, path: tuple[str | int, ...], items: list[Any]) -> None:
+        value = _at(self.tree, path)
+        shown = value_text(value.plain()) if value is not None else "nothing"
+        expected = type_text(_annotation(self.model, path))
+        of = f" of `{self.owner}`" if self.owner and self.codes is ARGUMENTS else ""
+        subject = f"`{_dotted(path) or self.owner}`{of}"
+        span = self.tree.locate(path)
+        if all(_is_type_error(each["type"]) for each in items) and expected:
+            message = f"{subject} takes {expected}, got {shown}"
+            self.sink.error(self.codes.type, span, message, _type_hint(value, expected))
+            return
+        wanted = next((each for each in items if not _is_type_error(each["type"])), items[0])
+        if wanted["type"] == "expected":  # an argument that words its own complaint
+            hint = _type_hint(value, str(wanted.get("ctx", {}).get("expected", "")))
+            self.sink.error(self.codes.value, span, f"{subject}: {wanted['msg']}", hint)
+        elif wanted["type"] == "value_error":
+            self.sink.error(self.codes.value, span, f"{subject}: {wanted['ctx']['error']}")
+        else:
+            message = f"{subject}: {_reason(wanted)}, got {shown}"
+            self.sink.error(self.codes.value, span, message)
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    return ".".join(map(str, path))
 
 
 def _reason(item: Any) -> str:
+    """Return pydantic's complaint in our words."""
     context = item.get("ctx", {})
-    kind = item["type"]
-    if kind in ("literal_error", "enum"):
+    if item["type"] in ("literal_error", "enum"):
         return f"expected {context['expected']}".replace("'", "`")
-    if kind == "value_error":
-        return str(context["error"])
-    text = str(item["msg"])
-    return text.removeprefix("Input ").replace("should be", "it must be", 1)
+    if item["type"] in ("too_short", "too_long"):
+        bound = context.get("min_length", context.get("max_length"))
+        least = "at least" if item["type"] == "too_short" else "at most"
+        return f"it must have {least} {bound} item{'' if bound == 1 else 's'}"
+    text = str(item["msg"]).removeprefix("Input ").replace("should be", "it must be", 1)
+    text = text.replace("greater than or equal to", "at least")
+    return text.replace("less than or equal to", "at most")
 
 
 def _is_type_error(kind: str) -> bool:
@@ -152,16 +203,24 @@ def _is_type_error(kind: str) -> bool:
 
 
 def _type_hint(value: Tree | None, expected: str) -> str | None:
-    if value is None or not isinstance(value.value, str) or "number" not in expected:
+    """Return the edit that makes a text the number or the boolean that is wanted."""
+    if value is None or not isinstance(value.value, str):
         return None
     text = value.value.strip()
-    if any(op in text for op in "*+/") or text.isidentifier():
-        return "an expression begins with `=`"
+    if "number" in expected or "integer" in expected:
+        if isinstance(resolve_scalar(text), (int, float)):
+            return "in quotes it is a text: remove them"
+        if any(sign in text for sign in "*+/") or text.isidentifier():
+            return "a variable or a formula begins with `=`: `=2*width`"
+    if "true or false" in expected and text.lower() in _BOOLEANS:
+        return f"write `{_BOOLEANS[text.lower()]}`"
     return None
 
 
-def _known(key: str, names: Iterable[str], word: str) -> str:
-    return did_you_mean(key, names, f"{word} here", limit=30)
+_BOOLEANS = {
+    **dict.fromkeys(("yes", "on", "y", "true", "1"), "true"),
+    **dict.fromkeys(("no", "off", "n", "false", "0"), "false"),
+}
 
 
 def _at(tree: Tree, path: tuple[str | int, ...]) -> Tree | None:
@@ -195,9 +254,11 @@ def _annotation(model: type[BaseModel], path: tuple[str | int, ...]) -> Any:
     for part in path:
         following = None
         for choice in _alternatives(current):
-            if isinstance(choice, type) and issubclass(choice, BaseModel):
+            if _is_model(choice):
                 field = _fields(choice).get(str(part))
-                following = field.annotation if field is not None else following
+                if field is not None:
+                    words = [each for each in field.metadata if isinstance(each, Words)]
+                    following = Annotated[field.annotation, words[0]] if words else field.annotation
             elif get_origin(choice) is dict:
                 following = get_args(choice)[1]
             elif get_origin(choice) in (list, tuple) and isinstance(part, int):
@@ -213,17 +274,18 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 def _field_names(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
     annotation = _annotation(model, path) if path else model
     for choice in _alternatives(annotation):
-        if isinstance(choice, type) and issubclass(choice, BaseModel):
+        if _is_model(choice):
             return list(_fields(choice))
     return []
 
 
 def _help(model: type[BaseModel], path: tuple[str | int, ...]) -> str | None:
     for choice in _alternatives(_annotation(model, path[:-1]) if path[:-1] else model):
-        if isinstance(choice, type) and issubclass(choice, BaseModel):
+        if _is_model(choice):
             field = _fields(choice).get(str(path[-1]))
             if field is not None and field.description:
-                return f"{path[-1]}: {field.description}"
+                text = " ".join(field.description.split())
+                return f"{path[-1]}: {re.split(r'(?<=[.]) ', text)[0]}"
     return None
 
 
@@ -238,6 +300,10 @@ _WORDS: dict[Any, str] = {
 
 def type_text(annotation: Any, plural: bool = False) -> str:
     """Return what a type expects, in words: ``a whole number or a list of whole numbers``."""
+    if get_origin(annotation) is Annotated:
+        said = [each.text for each in get_args(annotation)[1:] if isinstance(each, Words)]
+        if said:
+            return said[0]
     words = []
     for choice in _alternatives(annotation):
         if choice in _WORDS:
@@ -247,14 +313,16 @@ def type_text(annotation: Any, plural: bool = False) -> str:
         elif get_origin(choice) in (list, tuple):
             inner = type_text(get_args(choice)[0], plural=True)
             words.append(f"{'lists' if plural else 'a list'} of {inner}")
-        elif get_origin(choice) is dict or choice is dict:
-            words.append("a mapping")
-        elif isinstance(choice, type) and issubclass(choice, BaseModel):
+        elif dict in (choice, get_origin(choice)) or _is_model(choice):
             words.append("a mapping")
     unique = list(dict.fromkeys(words))
     if "a number" in unique and "a whole number" in unique:
         unique.remove("a whole number")
     return " or ".join(unique)
+
+
+def _is_model(choice: Any) -> bool:
+    return isinstance(choice, type) and issubclass(choice, BaseModel)
 
 
 def _plural(word: str) -> str:
@@ -267,11 +335,17 @@ def value_text(value: Any) -> str:
         return "nothing"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "`.nan`" if math.isnan(value) else f"`{'-' if value < 0 else ''}.inf`"
     if isinstance(value, (int, float)):
-        return f"`{value}`"
+        return f"`{_short(str(value))}`"
     if isinstance(value, str):
-        return f"the text `{value if len(value) <= 60 else value[:57] + '...'}`"
+        return f"the text `{_short(value)}`"
     if isinstance(value, list):
-        text = str(value)
-        return f"the list `{text if len(text) <= 60 else text[:57] + '...'}`"
+        items = ", ".join(str(item) for item in value[:30])
+        return f"the list `{_short(f'[{items}]')}`"
     return "a mapping"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

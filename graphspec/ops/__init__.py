@@ -12,23 +12,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from graphspec.ops.registry import Op, Registry
 
+_MODULES = ("stacks", "merging", "kinds", "reductions", "pointwise", "reshaping", "functions")
+"""Files that register ops when they are imported."""
+
 
 @cache
 def load_ops() -> Registry[Op]:
     """Register the built-in ops, once, and return the registry of all ops.
 
-    It imports torch. Built-in ops are listed here and nowhere else: kinds first, since a typo is
-    likeliest to be meant for one of them.
+    It imports torch. Built-in ops are listed here and nowhere else.
     """
-    from graphspec.ops import (
-        functions,  # noqa: F401
-        kinds,  # noqa: F401
-        layers,
-        merging,  # noqa: F401
-        pointwise,  # noqa: F401
-        stacks,  # noqa: F401
-    )
+    from importlib import import_module
+
+    for module in _MODULES:
+        import_module(f"graphspec.ops.{module}")
+    from graphspec.ops.layers import register_layers
     from graphspec.ops.registry import OPS
 
-    layers.register_layers()
+    register_layers()
     return OPS

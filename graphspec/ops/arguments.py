@@ -44,9 +44,8 @@ class Expected:
         except ValidationError as error:
             if [each["type"] for each in error.errors()] == ["expected"]:
                 raise  # the inner type has said it better
-            details = {"expected": self.text, "got": shown(value)}
             message = "expected {expected}, got `{got}`"
-            raise PydanticCustomError("expected", message, details) from None
+            raise complaint(message, expected=self.text, got=shown(value)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +71,11 @@ class OneOf:
     ) -> CoreSchema:
         choices: list[str | None] = [*self.names, *(["none", None] if self.optional else [])]
         return core_schema.no_info_before_validator_function(
-            self._check,
-            core_schema.no_info_after_validator_function(
-                lambda value: None if value == "none" else value,
-                core_schema.literal_schema(choices),
-            ),
+            self._check, core_schema.literal_schema(choices)
         )
 
     def _check(self, value: Any) -> Any:
-        if value is None and self.optional:
+        if self.optional and (value is None or value == "none"):
             return None
         if isinstance(value, str):
             known = (*self.names, "none") if self.optional else self.names
@@ -89,14 +84,16 @@ class OneOf:
             near = suggest(value, known)
             if near is not None and near.lower() == value.lower().replace("_", ""):
                 return near
-            details = {"got": shown(value), "near": near or "", "known": self.text}
-            if near:
-                message = "`{got}` is none of {known}: did you mean `{near}`?"
-            else:
-                message = "`{got}` is none of {known}"
-            raise PydanticCustomError("expected", message, details)
-        details = {"expected": self.text, "got": shown(value)}
-        raise PydanticCustomError("expected", "expected {expected}, got `{got}`", details)
+            message = "`{got}` is none of {known}" + (": did you mean `{near}`?" if near else "")
+            raise complaint(message, got=shown(value), near=near or "", known=self.text)
+        message = "expected {expected}, got `{got}`"
+        raise complaint(message, expected=self.text, got=shown(value))
+
+
+def complaint(message: str, **details: str) -> PydanticCustomError:
+    """Return the error for a value that does not fit; its type tells that it words itself."""
+    kind: Literal["expected"] = "expected"
+    return PydanticCustomError(kind, message, details)
 
 
 def shown(value: Any) -> str:
@@ -141,7 +138,9 @@ Text = Annotated[str, Strict(), Expected("a string")]
 
 Ints = Annotated[tuple[_Whole, ...], Field(max_length=64), Expected("a list of integers")]
 Sizes = Annotated[
-    tuple[_Positive, ...], Field(min_length=1, max_length=64), Expected("a list of positive integers")
+    tuple[_Positive, ...],
+    Field(min_length=1, max_length=64),
+    Expected("a list of positive integers"),
 ]
 SizeOrSizes = Annotated[_Positive | Sizes, Expected("a positive integer or a list of them")]
 Shape = Annotated[
@@ -178,6 +177,8 @@ AdaptiveEach = Annotated[
     Expected("a positive integer, null (the size of the input), or a list of them"),
 ]
 
+PadMode = Annotated[str, OneOf(("constant", "reflect", "replicate", "circular"))]
+
 _OR_NULL = ", or null"
 OptionalInt = Annotated[Int | None, Expected("an integer" + _OR_NULL)]
 OptionalSize = Annotated[Size | None, Expected("a positive integer" + _OR_NULL)]
@@ -196,7 +197,5 @@ OptionalFloatEach = Annotated[
 ]
 OptionalPaddingEach = Annotated[
     PaddingEach | None,
-    Expected(
-        "an integer of at least 0, a list of one for each dimension, `same`, `valid` or null"
-    ),
+    Expected("an integer of at least 0, a list of one for each dimension, `same`, `valid` or null"),
 ]

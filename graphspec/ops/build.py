@@ -58,16 +58,17 @@ def build_part(step: Step, site: Site) -> nn.Module | Call:
         A module with weights as torch initialises them, or a function to call.
 
     Raises:
-        OpError: If the arguments or the inputs do not suit the op, whoever noticed: the op itself or
-            the constructor in torch.
+        OpError: If the arguments or the inputs do not suit the op, whether the op noticed or the
+            constructor in torch.
     """
     try:
         return step.op.build(step.args, site)
     except OpError:
         raise
-    except Exception as error:  # noqa: BLE001 - any refusal of torch is about the user's arguments
+    except Exception as error:  # any refusal of torch is about the user's arguments
         message, argument = explain(error, tuple(type(step.args).model_fields))
-        raise OpError(f"`{step.op.name}` cannot be built: {message}", None, argument) from error
+        complaint = f"`{step.op.name}` cannot be built: {message}"
+        raise OpError(complaint, None, argument) from error
 
 
 def explain(error: BaseException, arguments: Sequence[str] = ()) -> tuple[str, str | None]:
@@ -100,6 +101,4 @@ def as_module(parts: Sequence[nn.Module | Call], sequence: bool) -> nn.Module | 
     """
     if not sequence and len(parts) == 1:
         return parts[0]
-    return nn.Sequential(
-        *(Function(part) if isinstance(part, Call) else part for part in parts)
-    )
+    return nn.Sequential(*(Function(part) if isinstance(part, Call) else part for part in parts))

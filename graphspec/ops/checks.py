@@ -66,7 +66,8 @@ def size_at(op: str, kind: TensorType, dim: int) -> int:
         OpError: If there is no such dimension, or it grows with the batch.
     """
     if not -kind.rank <= dim < kind.rank:
-        raise OpError(f"`{op}` reads the size of dimension {dim}, which {kind} does not have")
+        message = f"`{op}` reads the size of dimension {dim}, which {kind} does not have"
+        raise OpError(message)
     size = kind.shape[dim]
     if size and size % BATCH == 0:
         message = f"`{op}` cannot size its weights by the batch: dimension {dim} of {kind}"
@@ -90,7 +91,9 @@ def dimension(op: str, kind: TensorType, dim: int, argument: str = "dim", rank: 
     rank = rank or kind.rank
     if not -rank <= dim < rank:
         message = f"`{op}` has no dimension {dim}: its input is {kind}"
-        raise OpError(message, f"a dimension from {-rank} to {rank - 1}, the batch being 0", argument)
+        raise OpError(
+            message, f"a dimension from {-rank} to {rank - 1}, the batch being 0", argument
+        )
     return dim % rank
 
 
@@ -104,7 +107,7 @@ def sample_dimension(op: str, kind: TensorType, dim: int, argument: str = "dim")
     size = kind.shape[front]
     if size and size % BATCH == 0:
         message = f"`{op}` over dimension {dim} of {kind} would mix the samples of a batch"
-        raise OpError(message, f"dimension 1 is the first within a sample", argument)
+        raise OpError(message, "dimension 1 is the first within a sample", argument)
     return front
 
 
@@ -120,9 +123,12 @@ def broadcast(op: str, kinds: Sequence[TensorType]) -> tuple[int, ...]:
     for sizes in zip(*padded, strict=True):
         wanted = {size for size in sizes if size != 1} or {1}
         if len(wanted) > 1:
-            raise OpError(
+            message = (
                 f"`{op}` needs inputs of one shape (or of size 1 where they differ), "
-                f"got {listing(kinds)}",
+                f"got {listing(kinds)}"
+            )
+            raise OpError(
+                message,
                 _broadcast_hint(kinds),
             )
         shape.append(wanted.pop())

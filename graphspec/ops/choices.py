@@ -7,15 +7,18 @@ from math import gcd
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
 from torch import nn
 from torch.nn.modules import activation as _module
 
 from graphspec.errors import suggest
-from graphspec.ops.arguments import Expected, OneOf, shown
+from graphspec.ops.arguments import Expected, OneOf, complaint, shown
 from graphspec.ops.registry import OpError
 
-_UNFIT = {"MultiheadAttention", "Threshold", "GLU"}  # attention; needs arguments; halves a dimension
+_UNFIT = {
+    "MultiheadAttention",
+    "Threshold",
+    "GLU",
+}  # attention; needs arguments; halves a dimension
 ACTIVATIONS: tuple[str, ...] = tuple(sorted(set(_module.__all__) - _UNFIT))
 """Classes of torch.nn that are an activation without arguments."""
 
@@ -27,20 +30,18 @@ def _activation_name(value: Any) -> str | None:
     if value is None or (isinstance(value, str) and value.lower() == "none"):
         return None
     if not isinstance(value, str):
-        details = {"got": shown(value)}
         message = "expected the name of an activation or `none`, got `{got}`"
-        raise PydanticCustomError("expected", message, details)
+        raise complaint(message, got=shown(value))
     word = value.lower().replace("_", "")
     for name in ACTIVATIONS:
         if name.lower() == word:
             return name
     near = suggest(value, ACTIVATIONS)
     if near:
-        details = {"got": shown(value), "near": near}
         message = "there is no activation `{got}`: did you mean `{near}`?"
-        raise PydanticCustomError("expected", message, details)
+        raise complaint(message, got=shown(value), near=near)
     message = "there is no activation `{got}`; for example `ReLU`, `GELU`, `Tanh`, `none`"
-    raise PydanticCustomError("expected", message, {"got": shown(value)})
+    raise complaint(message, got=shown(value))
 
 
 Activation = Annotated[
@@ -57,7 +58,11 @@ PoolName = Annotated[str, OneOf(("max", "avg"))]
 OptionalPool = Annotated[str | None, OneOf(("max", "avg"), optional=True)]
 
 MOST_GROUPS = 32
-"""Groups of a group norm, where they divide the channels (Wu and He, "Group Normalization", 2018)."""
+"""Groups of a group norm, where they divide the channels.
+
+Source:
+    Wu and He, "Group Normalization", ECCV 2018.
+"""
 
 
 def activation(name: str) -> nn.Module:

@@ -24,21 +24,8 @@ from graphspec.ops.arguments import (
 )
 from graphspec.ops.checks import need_float, need_rank, sample_dimension, size_at
 from graphspec.ops.choices import Activation, PoolName, StackNorm
+from graphspec.ops.examples import between
 from graphspec.ops.registry import Args, Call, NoArgs, OpError, Site, register
-
-
-def _example(op: str, words: str, map_shape: str = "[3, 8, 8]") -> str:
-    """A spec that puts the op between an input and a head."""
-    return f"""\
-graphspec: 1
-name: {op}
-inputs: {{image: {{shape: {map_shape}}}}}
-tasks: {{t: {{classes: 5}}}}
-nodes:
-  result: {{op: {op}, from: image{words}}}
-  flat: {{op: fc, from: result, units: 16}}
-  label: {{op: head, from: flat, task: t}}
-"""
 
 
 class HeadArgs(Args):
@@ -96,7 +83,7 @@ class PoolArgs(Args):
     category="kind",
     family="pool",
     shorthand="size",
-    example=_example("pool", ", size: 2, kind: avg"),
+    example=between("pool", ", size: 2, kind: avg"),
 )
 def pool(args: PoolArgs, site: Site) -> nn.Module:
     """Pooling over windows of the positions, in one to three dimensions by the shape of the input.
@@ -111,14 +98,17 @@ def pool(args: PoolArgs, site: Site) -> nn.Module:
     _each("pool", "stride", args.stride or args.size, dims)
     for size, pad, there in zip(sizes, padding, site.type.shape[2:], strict=True):
         if pad > size // 2:
-            raise OpError(f"`padding: {pad}` is more than half of `size: {size}`", None, "padding")
+            message = f"`padding: {pad}` is more than half of `size: {size}`"
+            raise OpError(message, None, "padding")
         if there + 2 * pad < size:
             message = f"`pool` with `size: {size}` does not fit into {site.type}"
             raise OpError(message, f"a `size` of at most {there + 2 * pad}", "size")
     return choices.pool(args.kind, dims, args.size, args.stride, args.padding)
 
 
-def _each(op: str, name: str, value: int | float | tuple[int | float, ...], dims: int) -> tuple[Any, ...]:
+def _each(
+    op: str, name: str, value: int | float | tuple[int | float, ...], dims: int
+) -> tuple[Any, ...]:
     if not isinstance(value, tuple):
         return (value,) * dims
     if len(value) != dims:
@@ -140,7 +130,7 @@ class GlobalPoolArgs(Args):
     category="kind",
     family="pool",
     shorthand="kind",
-    example=_example("global_pool", ", kind: avg"),
+    example=between("global_pool", ", kind: avg"),
 )
 def global_pool(args: GlobalPoolArgs, site: Site) -> Call:
     """One value per channel, over all positions: ``(N, C, ...)`` to ``(N, C)``."""
@@ -165,7 +155,7 @@ class FlattenArgs(Args):
     category="kind",
     family="reshape",
     shorthand="start_dim",
-    example=_example("flatten", ""),
+    example=between("flatten", ""),
 )
 def flatten(args: FlattenArgs, site: Site) -> Call:
     """The dimensions of a sample as one: ``(N, C, H, W)`` to ``(N, C * H * W)``."""
@@ -192,7 +182,7 @@ class ActivationArgs(Args):
     category="kind",
     family="activation",
     shorthand="kind",
-    example=_example("activation", ", kind: gelu"),
+    example=between("activation", ", kind: gelu"),
 )
 def activation(args: ActivationArgs, site: Site) -> nn.Module:
     """An activation by name, with torch's default arguments; the shape stays.
@@ -224,10 +214,10 @@ class NormArgs(Args):
     category="kind",
     family="norm",
     shorthand="kind",
-    example=_example("norm", ", kind: batch"),
+    example=between("norm", ", kind: batch"),
 )
 def norm(args: NormArgs, site: Site) -> nn.Module:
-    """A normalisation of ``(N, C)`` or ``(N, C, ...)`` with learned scale and shift; the shape stays.
+    """A normalisation of ``(N, C)`` or ``(N, C, ...)``; the shape stays.
 
     For other arguments, or to normalise the last dimension, use the layer itself (``LayerNorm``).
     """
@@ -251,7 +241,7 @@ class DropoutArgs(Args):
     category="kind",
     family="other",
     shorthand="p",
-    example=_example("dropout", ", p: 0.1"),
+    example=between("dropout", ", p: 0.1"),
 )
 def dropout(args: DropoutArgs, site: Site) -> nn.Module:
     """Dropout of single elements while training; the shape stays.
@@ -264,9 +254,7 @@ def dropout(args: DropoutArgs, site: Site) -> nn.Module:
     return nn.Dropout(args.p)
 
 
-@register(
-    "identity", NoArgs, category="kind", family="other", example=_example("identity", "")
-)
+@register("identity", NoArgs, category="kind", family="other", example=between("identity", ""))
 def identity(args: NoArgs, site: Site) -> nn.Module:
     """The input itself: a place to name, or to keep when a layer is taken out."""
     return nn.Identity()
@@ -278,7 +266,7 @@ class UpsampleArgs(Args):
     factor: FloatEach = 2.0
     """By how much every size grows."""
     mode: Annotated[str, OneOf(("nearest", "linear", "bicubic"))] = "nearest"
-    """`nearest`, `linear` (bilinear and trilinear in two and three dimensions), `bicubic` (images)."""
+    """`nearest`, `linear` (bilinear, trilinear in two, three dimensions) or `bicubic` (images)."""
 
 
 @register(
@@ -287,7 +275,7 @@ class UpsampleArgs(Args):
     category="kind",
     family="reshape",
     shorthand="factor",
-    example=_example("upsample", ", factor: 2"),
+    example=between("upsample", ", factor: 2"),
 )
 def upsample(args: UpsampleArgs, site: Site) -> nn.Module:
     """A larger map by interpolation: ``(N, C, H, W)`` to ``(N, C, factor * H, factor * W)``."""
@@ -295,7 +283,8 @@ def upsample(args: UpsampleArgs, site: Site) -> nn.Module:
     need_float("upsample", site.type)
     dims = site.type.rank - 2
     if args.mode == "bicubic" and dims != 2:
-        raise OpError("`mode: bicubic` is for images", "use `linear`", "mode")
+        message = "`mode: bicubic` is for images"
+        raise OpError(message, "use `linear`", "mode")
     linear = {1: "linear", 2: "bilinear", 3: "trilinear"}[dims]
     factors = _each("upsample", "factor", args.factor, dims)
     for factor, size in zip(factors, site.type.shape[2:], strict=True):

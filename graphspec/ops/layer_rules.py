@@ -1,7 +1,7 @@
 """What torch.nn layers take: ranks, dtypes, sizes that follow from the input, arguments that agree.
 
-torch checks most of this too, but only in the forward pass, in terms of its kernels, and a batch that
-is missing it takes for unbatched input. The rules here speak of the spec.
+torch checks most of this too, but only in the forward pass and in terms of its kernels, and it
+takes a missing batch for unbatched input. The rules here speak of the spec.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Layers: every layer of torch.nn under its own name, with its own argument names.
 
 Sizes that follow from the input are inferred and never written. `signatures` reads the arguments
-from torch, `layer_rules` says what shapes a layer takes and how its sizes follow from them; this file
-registers one op per layer, and knows which classes of torch.nn are not layers, and why.
+from torch, `layer_rules` says what shapes a layer takes and how its sizes follow from them; this
+file registers one op per layer, and knows which classes of torch.nn are not layers, and why.
 """
 
 from __future__ import annotations
@@ -71,9 +71,7 @@ def layer_names() -> list[str]:
     return [
         name
         for name, value in sorted(vars(nn).items())
-        if isinstance(value, type)
-        and issubclass(value, nn.Module)
-        and reason_against(name) is None
+        if isinstance(value, type) and issubclass(value, nn.Module) and reason_against(name) is None
     ]
 
 

@@ -13,25 +13,11 @@ from graphspec.ops.checks import (
     dimension,
     listing,
     need_float,
-    sample_dimension,
 )
+from graphspec.ops.examples import joining
+from graphspec.ops.reductions import reduction
 from graphspec.ops.registry import MANY, Args, Arity, Call, NoArgs, OpError, Site, register
 from graphspec.ops.types import TensorType, size_text
-
-
-def _example(op: str) -> str:
-    """A spec in which two layers of equal width meet in the op."""
-    return f"""\
-graphspec: 1
-name: {op}
-inputs: {{image: {{shape: [3, 8, 8]}}}}
-tasks: {{t: {{classes: 5}}}}
-nodes:
-  left: {{op: fc, from: image, units: 16}}
-  right: {{op: fc, from: image, units: 16}}
-  both: {{op: {op}, from: [left, right]}}
-  label: {{op: head, from: both, task: t}}
-"""
 
 
 class ConcatArgs(Args):
@@ -48,7 +34,7 @@ class ConcatArgs(Args):
     family="merge",
     arity=MANY,
     shorthand="dim",
-    example=_example("concat"),
+    example=joining("concat"),
 )
 def concat(args: ConcatArgs, site: Site) -> Call:
     """The inputs side by side along one dimension, in the order of `from`.
@@ -60,19 +46,15 @@ def concat(args: ConcatArgs, site: Site) -> Call:
         large = max(kind.rank for kind in kinds)
         few = [str(kind) for kind in kinds if kind.rank < large]
         message = f"`concat` needs inputs of as many dimensions, got {listing(kinds)}"
-        raise OpError(
-            message,
-            f"`op: flatten` or `op: global_pool` after the larger one gives it the form of {few[0]}",
-        )
+        hint = f"`op: flatten` or `op: global_pool` makes the larger one like {few[0]}"
+        raise OpError(message, hint)
     dim = dimension("concat", site.type, args.dim)
     differing = [
         d for d in range(site.type.rank) if d != dim and len({kind.shape[d] for kind in kinds}) > 1
     ]
     if differing:
-        raise OpError(
-            f"`concat` along dimension {dim} needs equal sizes elsewhere, got {listing(kinds)}",
-            _concat_hint(kinds, dim, differing),
-        )
+        message = f"`concat` along dimension {dim} needs equal other sizes, got {listing(kinds)}"
+        raise OpError(message, _concat_hint(kinds, dim, differing))
     return Call(torch.cat, kwargs={"dim": args.dim}, packed=True)
 
 
@@ -87,13 +69,14 @@ def _concat_hint(kinds: tuple[TensorType, ...], dim: int, differing: list[int]) 
     first = differing[0]
     sizes = ", ".join(size_text(kind.shape[first]) for kind in kinds)
     if first >= 2 and dim == 1:
-        return f"dimension {first} is {sizes}: bring the maps to one size (`pool`, `upsample`), or flatten all"
+        return (
+            f"dimension {first} is {sizes}: bring the maps to one size (`op: pool`, "
+            "`op: upsample`), or flatten them all"
+        )
     return f"make the sizes of dimension {first} equal, they are {sizes}"
 
 
-@register(
-    "add", NoArgs, category="kind", family="merge", arity=MANY, example=_example("add")
-)
+@register("add", NoArgs, category="kind", family="merge", arity=MANY, example=joining("add"))
 def add(args: NoArgs, site: Site) -> Call:
     """The sum of the inputs, element by element, as in a residual connection.
 
@@ -103,9 +86,7 @@ def add(args: NoArgs, site: Site) -> Call:
     return Call(operator.add, fold=True)
 
 
-@register(
-    "mul", NoArgs, category="kind", family="merge", arity=MANY, example=_example("mul")
-)
+@register("mul", NoArgs, category="kind", family="merge", arity=MANY, example=joining("mul"))
 def mul(args: NoArgs, site: Site) -> Call:
     """The product of the inputs, element by element, as in a gate.
 
@@ -116,7 +97,7 @@ def mul(args: NoArgs, site: Site) -> Call:
 
 
 @register(
-    "maximum", NoArgs, category="kind", family="merge", arity=MANY, example=_example("maximum")
+    "maximum", NoArgs, category="kind", family="merge", arity=MANY, example=joining("maximum")
 )
 def maximum(args: NoArgs, site: Site) -> Call:
     """The largest of the inputs, element by element.
@@ -128,7 +109,7 @@ def maximum(args: NoArgs, site: Site) -> Call:
 
 
 @register(
-    "minimum", NoArgs, category="kind", family="merge", arity=MANY, example=_example("minimum")
+    "minimum", NoArgs, category="kind", family="merge", arity=MANY, example=joining("minimum")
 )
 def minimum(args: NoArgs, site: Site) -> Call:
     """The smallest of the inputs, element by element.
@@ -155,7 +136,7 @@ class MeanArgs(Args):
     family="merge",
     arity=Arity(1, None),
     shorthand="dim",
-    example=_example("mean"),
+    example=joining("mean"),
 )
 def mean(args: MeanArgs, site: Site) -> Call:
     """The mean of several inputs, element by element; of one input, its mean over dimensions.
@@ -172,24 +153,3 @@ def mean(args: MeanArgs, site: Site) -> Call:
         raise OpError(message, f"leave out `{name}`, or give one input", name)
     broadcast("mean", site.types)
     return Call(tensors.average, packed=True)
-
-
-def reduction(
-    op: str, function: object, dim: int | tuple[int, ...] | None, keepdim: bool, site: Site
-) -> Call:
-    """Return the call of a function that reduces dimensions, none of them the batch.
-
-    Raises:
-        OpError: If a dimension does not exist, appears twice or is the batch.
-    """
-    if dim is None:
-        dims = tuple(range(1, site.type.rank))
-        if not dims:
-            raise OpError(f"`{op}` has nothing to reduce in {site.type}", None, None)
-    else:
-        wanted = dim if isinstance(dim, tuple) else (dim,)
-        dims = tuple(sample_dimension(op, site.type, one) for one in wanted)
-        if len(set(dims)) < len(dims):
-            raise OpError(f"`{op}` names a dimension twice", "name each once", "dim")
-    assert callable(function)
-    return Call(function, kwargs={"dim": dims, "keepdim": keepdim})

@@ -29,7 +29,11 @@ class Args(BaseModel):
     """Base of every op's arguments: frozen, closed, documented by the strings below the fields."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        defer_build=True,  # a spec uses few of the ops, and a validator takes milliseconds to make
     )
 
 
@@ -141,7 +145,8 @@ class Op:
         summary: One sentence for lists and pages.
         category: ``kind``, ``layer`` or ``function``.
         family: What it is drawn as: ``conv``, ``dense``, ``norm``, ``activation``, ``pool``,
-            ``merge``, ``head``, ``recurrent``, ``attention``, ``embedding``, ``reshape``, ``other``.
+            ``merge``, ``head``, ``recurrent``, ``attention``, ``embedding``, ``reshape`` or
+            ``other``.
         Args: Its arguments.
         arity: How many inputs it takes.
         build: ``build(args, site)`` gives an ``nn.Module`` or a `Call`; raises `OpError`.
@@ -244,7 +249,9 @@ def register(
     example: str = "",
     override: bool = False,
 ) -> Callable[[Callable[[ArgsT, Site], Any]], Callable[[ArgsT, Site], Any]]:
-    """Register the decorated build function as an op; the first line of its docstring is the summary.
+    """Register the decorated build function as an op.
+
+    The first line of its docstring is the summary, the rest its page in the catalogue.
 
     Raises:
         ValueError: If the name is taken and ``override`` is false; both places are named.
@@ -254,9 +261,7 @@ def register(
         code = build.__code__
         summary = (inspect.getdoc(build) or name).split("\n")[0]
         origin = f"{code.co_filename}:{code.co_firstlineno}"
-        op = Op(
-            name, summary, category, family, Args, arity, build, shorthand, example, origin
-        )
+        op = Op(name, summary, category, family, Args, arity, build, shorthand, example, origin)
         OPS.add(name, op, override)
         return build
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import Field, create_model
+from pydantic import ConfigDict, Field, create_model
 from torch import nn
 
 from graphspec.ops import arguments as a
@@ -21,8 +21,8 @@ from graphspec.ops.registry import Args
 
 INFERRED = frozenset(
     {
-        "in_channels", "in_features", "in1_features", "in2_features", "num_features", "num_channels",
-        "input_size", "embed_dim", "kdim", "vdim", "d_model",
+        "in_channels", "in_features", "in1_features", "in2_features", "num_features",
+        "num_channels", "input_size", "embed_dim", "kdim", "vdim", "d_model",
     }
 )  # fmt: skip
 """Arguments that follow from the type of the input."""
@@ -101,10 +101,17 @@ _DEFAULTS: Mapping[tuple[str, str], Any] = {
 
 
 _DESCRIBED = {
+    "norm_type": "The exponent of the mean: 1 for a sum, towards infinity the maximum",
     "value": "The value that is padded with",
     "dim": "The dimension, the batch being 0",
 }
 """Where torch's docstring says nothing."""
+
+
+class LayerArgs(Args):
+    """Base of the arguments of a layer, whose descriptions come from torch, not from source code."""
+
+    model_config = ConfigDict(use_attribute_docstrings=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +206,7 @@ def args_model(layer: type[nn.Module]) -> type[Args]:
         layer: A class of torch.nn.
 
     Returns:
-        A sub-class of `Args` whose fields have the names, defaults and descriptions of torch.
+        A sub-class of `LayerArgs` whose fields have the names, defaults and descriptions of torch.
 
     Raises:
         TypeError: If an argument without a default has a type that a spec cannot express.
@@ -216,9 +223,11 @@ def args_model(layer: type[nn.Module]) -> type[Args]:
         default = parameter.default
         fields[parameter.name] = (
             kind,
-            Field(default, description=described.get(parameter.name) or _DESCRIBED.get(parameter.name)),
+            Field(
+                default, description=described.get(parameter.name) or _DESCRIBED.get(parameter.name)
+            ),
         )
-    model = create_model(f"{layer.__name__}Args", __base__=Args, __module__=__name__, **fields)
+    model = create_model(f"{layer.__name__}Args", __base__=LayerArgs, __module__=__name__, **fields)
     model.__doc__ = f"Arguments of `{layer.__name__}`."
     return model
 
@@ -239,7 +248,9 @@ def descriptions(layer: type[nn.Module]) -> dict[str, str]:
         docstring += nn.RNNCell.__doc__ or ""
     found: dict[str, str] = {}
     for section in re.findall(
-        r"^ *(?:Args|Parameters):\n(.*?)(?=^ *\w[\w /]*::?\n|\Z)", docstring, re.DOTALL | re.MULTILINE
+        r"^ *(?:Args|Parameters):\n(.*?)(?=^ *\w[\w /]*::?\n|\Z)",
+        docstring,
+        re.DOTALL | re.MULTILINE,
     ):
         entries = re.split(r"^ {4,8}(?=\w+(?: \([^\n]*\))?:)", section, flags=re.MULTILINE)
         for entry in entries:

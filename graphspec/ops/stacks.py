@@ -1,7 +1,7 @@
 """The kinds `conv` and `fc`: stacks of convolutions and of fully connected layers.
 
-Both make one ``nn.Sequential`` whose children are plain torch layers in the order in which they run,
-so the names in the ``state_dict`` are those of the same stack written by hand.
+Both make one ``nn.Sequential`` whose children are plain torch layers in the order in which they
+run, so the names in the ``state_dict`` are those of the same stack written by hand.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ class ConvArgs(Args):
     """Arguments of `conv`."""
 
     channels: Channels
-    """Output channels: one number a convolution, each followed by the activation. An inner list is a
-    block: its convolutions are closed by `pool`, `dropout` and `norm`. A number outside an inner
+    """Output channels: one number a convolution, each followed by the activation. An inner list is
+    a block: its convolutions are closed by `pool`, `dropout` and `norm`. A number outside an inner
     list is a convolution and its activation alone."""
     kernel_size: SizeEach = 3
     """Size of every kernel."""
     stride: SizeEach = 1
     """Step of every convolution."""
     padding: OptionalPaddingEach = None
-    """Zeros added on each side; null is `dilation * (kernel_size // 2)`, which keeps the size of the
-    map at stride 1 and an odd kernel."""
+    """Zeros added on each side; null is `dilation * (kernel_size // 2)`, which keeps the size of
+    the map at stride 1 and an odd kernel."""
     dilation: SizeEach = 1
     """Distance between the elements of a kernel."""
     groups: Size = 1
@@ -61,15 +61,15 @@ class ConvArgs(Args):
     activation: Activation = "ReLU"
     """Activation after every convolution, by its name in torch.nn; `none` for linear ones."""
     norm: StackNorm = "batch"
-    """Normalisation that closes a block: `batch`, `instance`, `layer` (over channels and positions),
+    """Normalisation that closes a block: `batch`, `instance`, `layer` (channels and positions),
     `group` (32 groups, or as many as divide the channels), `none`."""
     pool: OptionalPool = "max"
     """Pooling that closes a block: `max`, `avg`, `none`."""
     pool_size: SizeEach = 2
     """Size and step of the pooling."""
     dropout: Probability = 0.0
-    """Probability of dropping a channel: after the pooling of a block, and after the activation of a
-    number outside a block; 0 adds no layer."""
+    """Probability of dropping a channel: after the pooling of a block, and after the activation of
+    a number outside a block; 0 adds no layer."""
 
 
 @register(
@@ -93,8 +93,8 @@ def conv(args: ConvArgs, site: Site) -> nn.Module:
     """Convolutions with their activations; each inner list of `channels` ends in pooling and norm.
 
     Conv1d, Conv2d or Conv3d by the shape of the input, ``(N, C, L)`` to ``(N, C, D, H, W)``. The
-    sequence of ``[[64, 64], [128]]`` is conv, ReLU, conv, ReLU, MaxPool2d(2), BatchNorm2d(64), conv,
-    ReLU, MaxPool2d(2), BatchNorm2d(128).
+    sequence of ``[[64, 64], [128]]`` is conv, ReLU, conv, ReLU, MaxPool2d(2), BatchNorm2d(64),
+    conv, ReLU, MaxPool2d(2), BatchNorm2d(128).
     """
     need_rank("conv", site.type, (3, 4, 5))
     need_float("conv", site.type)
@@ -187,10 +187,11 @@ class _ConvStack:
         parts = zip(self.sizes, kernel, stride, added, dilation, strict=True)
         sizes = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in parts)
         if min(sizes) < 1:
+            spans = zip(kernel, added, dilation, strict=True)
+            least = _times(d * (k - 1) + 1 - 2 * p for k, p, d in spans)
             message = (
-                f"the {what} of entry {number} of `channels` needs a map of at least "
-                f"{_times(d * (k - 1) + 1 - 2 * p for k, p, d in zip(kernel, added, dilation, strict=True))}"
-                f", got {_times(self.sizes)}"
+                f"the {what} of entry {number} of `channels` needs a map of at least {least}, "
+                f"got {_times(self.sizes)}"
             )
             hint = "fewer blocks, a smaller `pool_size` or `pool: none` keep the map larger"
             raise OpError(message, hint, "channels")
@@ -201,7 +202,9 @@ class _ConvStack:
         if isinstance(value, int):
             return (value,) * self.dims
         if len(value) != self.dims:
-            message = f"`{name}` has {len(value)} values, {self.site.type} has {self.dims} dimensions"
+            message = (
+                f"`{name}` has {len(value)} values, {self.site.type} has {self.dims} dimensions"
+            )
             raise OpError(message, f"give one number, or {self.dims} of them", name)
         return tuple(value)
 
@@ -211,7 +214,8 @@ class _ConvStack:
             return tuple(dilation * (kernel // 2) for kernel, dilation in parts)
         if isinstance(self.args.padding, str):
             if self.args.padding == "same" and max(self.stride) > 1:
-                raise OpError("`padding: same` needs `stride: 1`", "give it as a number", "padding")
+                message = "`padding: same` needs `stride: 1`"
+                raise OpError(message, "give it as a number", "padding")
             return self.args.padding
         return self._each("padding")
 
@@ -257,11 +261,11 @@ nodes:
 """,
 )
 def fc(args: FcArgs, site: Site) -> nn.Module:
-    """Fully connected layers, each Linear, activation, dropout and norm; more dimensions are flattened.
+    """Fully connected layers, each Linear, activation, dropout and norm.
 
-    Input ``(N, ...)``, output ``(N, units)``. Flattening is a child of its own name, so the layers
-    have the same names in the ``state_dict`` (``0.weight``, ``3.weight``, ``4.weight``) with it and
-    without.
+    Input ``(N, ...)``, output ``(N, units)``; an input of more dimensions is flattened first.
+    Flattening is a child of its own name, so the layers have the same names in the ``state_dict``
+    (``0.weight``, ``3.weight``, ``4.weight``) with it and without.
     """
     need_float("fc", site.type)
     if site.type.rank < 2:

@@ -24,6 +24,11 @@ def average(inputs: list[Tensor]) -> Tensor:
     return total / len(inputs)
 
 
+def cast(input: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return ``input.to(dtype)``; a method of a tensor has no importable name of its own."""
+    return input.to(dtype)
+
+
 def einsum(inputs: list[Tensor], equation: str) -> Tensor:
     """Return ``torch.einsum(equation, *inputs)``: the same with the tensors first."""
     return torch.einsum(equation, *inputs)

@@ -76,7 +76,7 @@ class TensorType:
 
 
 def size_text(size: int) -> str:
-    """Return a size as it is shown: ``64``, ``N`` for the batch, ``4N`` for four times the batch."""
+    """Return a size as it is shown: ``64``, ``N`` for the batch, ``4N`` for four batches."""
     if size and size % BATCH == 0:
         return "N" if size == BATCH else f"{size // BATCH}N"
     return str(size)

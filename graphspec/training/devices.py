@@ -16,7 +16,7 @@ _MEMORY_WORDS = ("can't allocate memory", "out of memory", "not enough memory", 
 
 
 def kind(name: str) -> str | None:
-    """Return the device type that ``name`` is of, ``auto``, or None where it is no device's name."""
+    """Return the device type of ``name``, ``auto``, or None where it names no device."""
     if name == "auto":
         return name
     try:
@@ -48,8 +48,12 @@ def resolve(name: str) -> torch.device:
         message = f"`device: {name}` is not available: this PyTorch sees no {found} device"
         raise fail(Code.BAD_DEVICE, message, "use `--device cpu` or `--device auto`")
     if device.index is not None and device.index >= count:
-        message = f"`device: {name}` is not available: the last {found} device is {found}:{count - 1}"
-        raise fail(Code.BAD_DEVICE, message, f"use `--device {found}:{count - 1}` or `--device auto`")
+        message = (
+            f"`device: {name}` is not available: the last {found} device is {found}:{count - 1}"
+        )
+        raise fail(
+            Code.BAD_DEVICE, message, f"use `--device {found}:{count - 1}` or `--device auto`"
+        )
     return device
 
 

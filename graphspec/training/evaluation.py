@@ -89,9 +89,7 @@ def evaluate(
 class _Scoreboard:
     """The metrics of one evaluation, accumulated on the device by torchmetrics."""
 
-    def __init__(
-        self, losses: Losses, tasks: Mapping[str, TaskSpec], device: torch.device
-    ) -> None:
+    def __init__(self, losses: Losses, tasks: Mapping[str, TaskSpec], device: torch.device) -> None:
         from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
         self.samples = 0

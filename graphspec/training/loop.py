@@ -46,7 +46,7 @@ class Sample(Protocol):
 
 
 class Stream(Protocol):
-    """Where batches come from; batch ``k`` of an epoch depends on nothing but the seed, it and k."""
+    """Where batches come from; the k-th of an epoch depends on the seed, the epoch and k alone."""
 
     @property
     def samples(self) -> int:

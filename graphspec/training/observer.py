@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 Record = dict[str, Any]
-"""One line of ``metrics.jsonl``: flat, e.g. ``{"epoch": 1, "split": "train", "fine/top1": 0.5}``."""
+"""One line of ``metrics.jsonl``, e.g. ``{"epoch": 1, "split": "train", "fine/top1": 0.5}``."""
 
 
 @dataclass(frozen=True)

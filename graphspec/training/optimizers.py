@@ -27,7 +27,7 @@ _OURS = {"params": None, "lr": "train.lr", "fused": "train.fused"}
 """Arguments that the recipe sets under another key."""
 
 
-def table() -> dict[str, type[Optimizer]]:
+def table() -> dict[str, Callable[..., Optimizer]]:
     """Return the optimizers that a recipe may name."""
     found = {
         name: value
@@ -102,7 +102,10 @@ def restore(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
         optimizer: A new optimizer over the same parameters in the same order.
         state: What its ``state_dict`` gave.
     """
-    ways = [{k: g.get(k) for k in ("fused", "foreach") if k in g} for g in optimizer.param_groups]
+    ways: list[dict[str, Any]] = [
+        {key: group[key] for key in ("fused", "foreach") if key in group}
+        for group in optimizer.param_groups
+    ]
     optimizer.load_state_dict(dict(state))
     for group, way in zip(optimizer.param_groups, ways, strict=True):
         group.update(way)
@@ -114,7 +117,7 @@ def restore(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
                 values[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
-def _parameters(kind: type[Optimizer]) -> tuple[str, ...]:
+def _parameters(kind: Callable[..., Optimizer]) -> tuple[str, ...]:
     return tuple(inspect.signature(kind).parameters)
 
 

@@ -1,4 +1,4 @@
-"""The end of a run: the best weights are measured on every split, and everything is written down."""
+"""The end of a run: the best weights are measured, and everything is written down."""
 
 from __future__ import annotations
 

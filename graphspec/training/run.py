@@ -183,7 +183,9 @@ def _resume(
         described = folder.read_json(run / folder.ENVIRONMENT)
         if described["data"]["fingerprint"] != made.data.fingerprint:
             message = f"the data are not those that the run `{run}` began with"
-            hint = f"it began with {described['data']['origin']}; `--data-root` names another folder"
+            hint = (
+                f"it began with {described['data']['origin']}; `--data-root` names another folder"
+            )
             raise fail(Code.RUN_MISMATCH, message, hint)
         with _private_random_numbers(made.device):
             state, fused = _fresh(made)
@@ -300,9 +302,7 @@ def _job(made: Setup, path: Path, observer: Observer, stop: Interrupts) -> Job:
     )
 
 
-def _header(
-    made: Setup, job: Job, state: State, fused: bool, threshold: int | None
-) -> Header:
+def _header(made: Setup, job: Job, state: State, fused: bool, threshold: int | None) -> Header:
     recipe, data = made.recipe, made.data
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     facts = (

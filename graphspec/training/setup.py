@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from graphspec import compiler
+from graphspec.compiler import Checked
 from graphspec.data import sources
 from graphspec.data.batches import Batches
-from graphspec.compiler import Checked
 from graphspec.errors import Code, Diagnostic, Sink, fail
 from graphspec.language.recipe import Data, Train
 from graphspec.language.signature import TaskSpec

@@ -1,0 +1,56 @@
+# The project's only interface; CI and people call the same targets.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+JOBS ?= 2
+
+.PHONY: help demo test test-slow lint format types imports docs golden bench wheel check clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP) ## train arch5 on the bundled images; diagram, curves and report in runs/
+	$(BIN)/graphspec train specs/arch5.yaml --data fashion-mini --set width=16 --epochs 6
+
+test: $(STAMP) ## run the fast tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow and not cifar100"
+
+test-slow: $(STAMP) ## run the slow tests and those that need CIFAR-100 (GRAPHSPEC_CIFAR100=DIR)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or cifar100"
+
+lint: $(STAMP) ## ruff: lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP) ## let ruff fix what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(STAMP) ## mypy, strict
+	$(BIN)/mypy
+
+imports: $(STAMP) ## the layers of docs/architecture.md
+	$(BIN)/lint-imports
+
+docs: $(STAMP) ## run the code blocks of README and docs
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/docs
+
+golden: $(STAMP) ## renew golden files; review the diff
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --force-regen -m "not slow and not cifar100" || true
+
+bench: $(STAMP) ## compiled against hand-written: the time of a training step
+	$(BIN)/python benchmarks/step_time.py
+
+wheel: $(STAMP) ## build the wheel into dist/
+	$(BIN)/python -m build --wheel
+
+check: lint types imports test ## everything CI runs
+
+clean: ## remove the venv and what was built
+	rm -rf $(VENV) dist build

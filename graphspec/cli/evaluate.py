@@ -1,0 +1,97 @@
+"""``graphspec evaluate``: what the weights of a run reach on a split."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+
+from graphspec.cli import terminal
+from graphspec.cli.options import DataRoot, Device, Format, TextOrJson
+
+EXAMPLES = (
+    "$ graphspec evaluate runs/arch5-20260102-030405",
+    "$ graphspec evaluate runs/narrow --split validation --checkpoint last",
+    "$ graphspec evaluate runs/narrow --format json",
+)
+
+
+class Split(str, Enum):
+    """A part of the data."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class Checkpoint(str, Enum):
+    """Which weights of a run."""
+
+    BEST = "best"
+    LAST = "last"
+
+
+def command(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="The run folder that `graphspec train` printed.", show_default=False
+        ),
+    ],
+    part: Annotated[Split, typer.Option("--split", help="What to evaluate on.")] = Split.TEST,
+    checkpoint: Annotated[
+        Checkpoint, typer.Option("--checkpoint", help="Which weights.")
+    ] = Checkpoint.BEST,
+    data_root: DataRoot = None,
+    device: Device = None,
+    form: TextOrJson = Format.TEXT,
+) -> None:
+    """Evaluate the weights of a run; the run is not changed."""
+    from graphspec.cli import runs
+    from graphspec.cli.progress import watching
+    from graphspec.training.run import evaluate
+
+    folder = runs.named(run)
+    with watching() as observer:
+        found = evaluate(
+            folder,
+            split=part.value,
+            checkpoint=checkpoint.value,
+            data_root=data_root,
+            device=device,
+            observer=observer,
+        )
+    if form is Format.JSON:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(_text(found)))
+
+
+def _text(found: dict[str, Any]) -> list[str]:
+    from graphspec.training import summary
+
+    tasks = [key.removesuffix("/loss") for key in found if key.endswith("/loss")]
+    rows = []
+    for task in tasks:
+        scores = (found.get(f"{task}/{name}") for name in ("top1", "top5"))
+        accuracies = ["–" if score is None else summary.percent(score) for score in scores]
+        rows.append([task, f"{found[f'{task}/loss']:.4f}", *accuracies])
+    lines = [
+        f"{found['name']}, {found['checkpoint']} weights (epoch {found['epoch']}), on the "
+        f"{found['split']} split: {found['samples']:,} images, "
+        f"{found['images_per_s']:,.0f} images/s",
+        "",
+        *summary.table(["task", "loss", "top-1", "top-5"], rows),
+        f"weighted loss {found['loss']:.4f}",
+    ]
+    lines += summary.agreement({"agreement": {found["split"]: found["agreement"]}})
+    width = shutil.get_terminal_size().columns if terminal.is_terminal(sys.stdout) else 100
+    for task, counts in found["confusion"].items():
+        names = [str(number) for number in range(len(counts))]
+        table = {"task": task, "split": found["split"], "names": names, "counts": counts}
+        lines += ["", *summary.confusion(table, width)]
+    return lines

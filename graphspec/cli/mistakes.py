@@ -1,0 +1,107 @@
+"""Mistakes in a command itself, in our words: what typer finds becomes a `Diagnostic`.
+
+A spec's mistakes and a command's then look the same, and both say what to write instead.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import typer
+
+from graphspec.errors import Code, Diagnostic, Severity, SpecError, did_you_mean, fail, suggest
+from graphspec.language import shipped
+from graphspec.language.recipe import Data, Train
+
+# typer names only the most special of its usage errors in public.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""What typer raises for a command that it cannot read."""
+
+_SECTIONS = {"train": Train, "data": Data}
+
+
+def unknown_command(name: str, commands: list[str]) -> SpecError:
+    """Return the error for a command that does not exist.
+
+    Args:
+        name: The word that stands where a command should.
+        commands: The commands.
+    """
+    hint = did_you_mean(name, commands, "commands")
+    looks_like_spec = name.endswith((".yaml", ".yml")) or name in shipped.names()
+    if looks_like_spec and suggest(name, commands) is None:
+        hint = f"say what to do with it: `graphspec validate {name}`, `graphspec train {name}`"
+    elif name.startswith("-"):
+        hint = "`graphspec --help` lists commands and options"
+    return fail(Code.BAD_OPTION, f"there is no command `{name}`", hint)
+
+
+def explained(error: Any) -> Diagnostic:
+    """Return the diagnostic for an error of typer's.
+
+    Args:
+        error: A `UsageError`; its kinds differ by their attributes, as typer does not name them.
+    """
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "graphspec"
+    kind = type(error).__name__
+    hint: str | None = f"`{command} --help` shows what it takes"
+    if kind == "NoSuchOption":
+        message, hint = _no_such_option(error, command)
+    elif kind == "MissingParameter":
+        message = f"`{command}` needs {_called(error.param)}"
+        hint = _example(command) or hint
+    elif getattr(error, "param", None) is not None:
+        message = f"{_called(error.param)}: {_plain(error.message)}"
+    else:
+        message = _plain(error.message)
+    return Diagnostic(Code.BAD_OPTION, Severity.ERROR, None, message, hint)
+
+
+def _no_such_option(error: Any, command: str) -> tuple[str, str]:
+    option = str(error.option_name)
+    known = _options(error.ctx) if error.ctx else []
+    message = f"`{command}` has no option `{option}`"
+    parent = getattr(error.ctx, "parent", None)
+    if parent is not None and option in _options(parent):
+        return message, f"write it before the command: `graphspec {option} {error.ctx.info_name}`"
+    if suggest(option, known) is None and "--set" in known:
+        return message, f"{_setting(option)}; `{command} --help` lists the options"
+    return message, did_you_mean(option, known, f"options of `{command}`", limit=20)
+
+
+def _setting(option: str) -> str:
+    """Return how a value of the spec is set that someone took for an option."""
+    key = option.lstrip("-").replace("-", "_")
+    for section, model in _SECTIONS.items():
+        near = suggest(key, model.model_fields)
+        if near is not None:
+            return f"that is a value of the spec: `--set {section}.{near}=VALUE`"
+    return f"values of a spec are set with `--set`: `--set {key}=VALUE`"
+
+
+def _options(context: Any) -> list[str]:
+    parameters = context.command.get_params(context)
+    return [name for p in parameters for name in p.opts if name.startswith("--")]
+
+
+def _called(parameter: Any) -> str:
+    """Return a parameter as the user writes it."""
+    if parameter.param_type_name == "option":
+        return f"`{max(parameter.opts, key=len)}`"
+    name = str(parameter.metavar or parameter.name).rstrip(".")
+    return f"a `{name}`"
+
+
+def _example(command: str) -> str | None:
+    word = command.rpartition(" ")[2]
+    if word == "evaluate":
+        return "name the folder that `graphspec train` printed: `graphspec evaluate runs/NAME`"
+    return f"for example `{command} arch5`; shipped specs: {', '.join(shipped.names())}"
+
+
+def _plain(message: str) -> str:
+    """Return typer's text in our grammar: backticks, lower case, no full stop."""
+    text = re.sub(r"'([^']*)'", r"`\1`", str(message)).strip().rstrip(".")
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,165 @@
+"""Who watches a run for the command line: a progress bar on a terminal, plain lines in a pipe.
+
+Both print the same lines at the beginning and after each epoch. An observer may not raise, so a
+reader that goes away (``| head``) only ends the printing: the run goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from graphspec.backends.wording import count_text
+from graphspec.cli import terminal
+from graphspec.training.observer import Header, Observer, Progress, Record
+from graphspec.training.summary import duration, percent
+
+
+@contextmanager
+def watching() -> Iterator[Observer]:
+    """Give the observer that suits stdout, and clear its bar away in the end."""
+    if not terminal.is_terminal(sys.stdout):
+        yield Lines()
+        return
+    bar = Bar()
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+class Lines:
+    """An observer that prints a line for each epoch and split."""
+
+    def __init__(self) -> None:
+        self._epochs = 0
+        self._warned: set[str] = set()
+
+    def start(self, header: Header) -> None:
+        """Print what is trained, on what, where."""
+        self._epochs = header.epochs
+        for line in header_lines(header):
+            self._print(line)
+
+    def step(self, progress: Progress) -> None:
+        """Print nothing: a pipe is read later."""
+
+    def epoch(self, records: Sequence[Record]) -> None:
+        """Print the new lines of the metrics."""
+        for record in records:
+            self._print(record_line(record, self._epochs))
+
+    def warning(self, text: str) -> None:
+        """Print a warning on stderr, once."""
+        if text in self._warned:
+            return
+        self._warned.add(text)
+        try:
+            terminal.remark(text, "warning")
+        except OSError:
+            return
+
+    def end(self, summary: Mapping[str, Any]) -> None:
+        """Print nothing: the command prints the summary."""
+
+    def _print(self, line: str) -> None:
+        try:
+            print(line, flush=True)
+        except OSError:
+            return
+
+
+class Bar(Lines):
+    """An observer that also keeps a moving line at the bottom of the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from rich import progress
+
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=None),
+            progress.TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            progress.TextColumn("{task.fields[scores]}"),
+            progress.TextColumn("{task.fields[speed]}"),
+            console=terminal.console(),
+            transient=True,
+            expand=True,
+        )
+        self._task: progress.TaskID | None = None
+
+    def step(self, progress: Progress) -> None:
+        """Move the bar."""
+        text = f"epoch {progress.epoch}/{progress.epochs}"
+        if progress.stage != "train":
+            text += f" {progress.stage}"
+        speed = f"{progress.images_per_s:,.0f}/s"
+        if progress.seconds_left is not None:
+            speed += f", {clock(progress.seconds_left)} left"
+        shown: dict[str, Any] = {
+            "description": text,
+            "total": progress.steps,
+            "completed": progress.step,
+            "scores": scores_text(progress.scores, short=True),
+            "speed": speed,
+        }
+        if self._task is None:
+            self._task = self._bar.add_task(**shown)
+            self._bar.start()
+        else:
+            self._bar.update(self._task, **shown)
+
+    def close(self) -> None:
+        """Clear the bar away."""
+        self._bar.stop()
+
+
+def header_lines(header: Header) -> list[str]:
+    """Return what a reader wants to know before the first epoch."""
+    samples = ", ".join(f"{count:,} {split}" for split, count in header.samples.items() if count)
+    tasks = ", ".join(
+        f"{name} ({classes} classes, weight {header.weights.get(name, 1.0):g})"
+        for name, classes in header.tasks.items()
+    )
+    facts = "; ".join(f"{label}: {value}" for label, value in header.facts)
+    begun = f", {header.start_epoch} done" if header.start_epoch else ""
+    return [
+        f"{header.name} on {header.data}: {samples} images",
+        f"tasks: {tasks}",
+        f"{count_text(header.parameters)} parameters on {header.device}; {facts}",
+        f"{header.epochs} epochs of {header.steps} steps of {header.batch_size} images{begun}; "
+        f"seed {header.seed}; run folder: {header.folder}",
+    ]
+
+
+def record_line(record: Record, epochs: int) -> str:
+    """Return one line of the metrics as people read it."""
+    keys = ("epoch", "step", "split", "seconds", "images_per_s")
+    scores = {key: value for key, value in record.items() if key not in keys}
+    width = len(str(epochs))
+    return (
+        f"epoch {record['epoch']:>{width}}/{epochs}  {record['split']:<10}  {scores_text(scores)}  "
+        f"{record['images_per_s']:,.0f} images/s  {duration(record['seconds'])}"
+    )
+
+
+def scores_text(scores: Mapping[str, float], short: bool = False) -> str:
+    """Return losses and accuracies: ``loss 3.2116  fine 12.3 % (top-5 40.1 %)``."""
+    parts = [f"loss {scores['loss']:.4f}"] if "loss" in scores else []
+    for key, value in scores.items():
+        task, _, metric = key.rpartition("/")
+        if metric != "top1":
+            continue
+        top5 = scores.get(f"{task}/top5")
+        more = f" (top-5 {percent(top5)})" if top5 is not None and not short else ""
+        parts.append(f"{task} {percent(value)}{more}")
+    return "  ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """Return a time as a clock shows it: ``1:05``, ``2:03:00``."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,204 @@
+"""``graphspec summary``: shapes, parameters, cost and sharing of a topology, as a table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphspec.cli import terminal
+from graphspec.cli.options import (
+    Assignments,
+    DataName,
+    Format,
+    MemoryLimit,
+    Specs,
+    Tasks,
+    TextOrJson,
+    overrides,
+    split,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from graphspec.compiler import Checked
+    from graphspec.graph.analysis import Analysis, NodeCost
+    from graphspec.graph.ir import Graph, Node
+
+EXAMPLES = (
+    "$ graphspec summary arch5",
+    "$ graphspec summary specs/arch5.yaml --set width=16 --tasks fine",
+    "$ graphspec summary arch1 arch5 --format json",
+)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What is said of one spec: its graph, what that costs, and the batch of its recipe."""
+
+    graph: Graph
+    cost: Analysis
+    batch: int
+
+
+def command(
+    specs: Specs,
+    tasks: Tasks = None,
+    assignments: Assignments = None,
+    data: DataName = None,
+    memory_limit: MemoryLimit = None,
+    form: TextOrJson = Format.TEXT,
+) -> None:
+    """Show each node's shape, parameters and cost, what is shared, and the totals."""
+    from graphspec import compiler
+
+    asked = overrides(assignments, data=data)
+    wanted = split(tasks)
+    records = []
+    for number, spec in enumerate(specs):
+        checked = compiler.check(spec, asked, memory_limit)
+        terminal.report(checked.warnings)
+        page = _page(checked, wanted)
+        if form is Format.JSON:
+            records.append(record(page))
+            continue
+        title = page.graph.name + (f": {page.graph.description}" if page.graph.description else "")
+        print("\n" * bool(number) + title)
+        terminal.show(_table(page))
+        print("\n".join(_totals(page)))
+    if form is Format.JSON:
+        shown: Any = records[0] if len(specs) == 1 else records
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
+
+
+def _page(checked: Checked, tasks: list[str] | None) -> _Page:
+    from graphspec.graph import analysis, passes
+
+    graph = passes.run(passes.select(checked.graph, tasks))
+    return _Page(graph, analysis.analyse(graph), checked.spec.train.batch_size)
+
+
+def _table(page: _Page) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    from graphspec.backends.wording import count_text
+    from graphspec.graph.analysis import bytes_text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for title in ("node", "op", "reads", "gives"):
+        table.add_column(title, overflow="fold")
+    for title in ("parameters", "FLOPs", "memory"):
+        table.add_column(title, justify="right", overflow="fold")
+    table.add_column("tasks", overflow="fold")
+    for name, kind in page.graph.inputs.items():
+        table.add_row(name, "input", "", str(kind), "", "", "", "")
+    for node in page.graph.order:
+        cost = page.cost.nodes[node.name]
+        table.add_row(
+            node.name,
+            _op_text(node, page.graph),
+            ", ".join(str(edge) for edge in node.inputs),
+            "; ".join(str(kind) for kind in node.outputs),
+            _parameters(node, cost),
+            count_text(cost.flops) if cost.flops else "",
+            bytes_text(cost.activation_bytes) if cost.activation_bytes else "",
+            _served(cost, page.graph),
+        )
+    return table
+
+
+def _op_text(node: Node, graph: Graph) -> str:
+    """Return what a node calls, with the arguments that are not defaults."""
+    from graphspec.backends.wording import step_text
+
+    if node.weights != node.name:
+        return f"share {node.weights}"
+    return ", ".join(step_text(step) for step in graph.weights[node.weights].steps)
+
+
+def _parameters(node: Node, cost: NodeCost) -> str:
+    if not cost.owned:
+        return f"shared with {node.weights}" if cost.parameters else ""
+    return f"{cost.parameters:,}" if cost.parameters else ""
+
+
+def _served(cost: NodeCost, graph: Graph) -> str:
+    served = [task for task in graph.heads if task in cost.tasks]
+    return "all" if len(served) == len(graph.heads) > 1 else ", ".join(served)
+
+
+def _totals(page: _Page) -> list[str]:
+    from graphspec.backends.wording import count_text
+    from graphspec.graph.analysis import bytes_text
+
+    cost = page.cost
+    parameters = f"{cost.parameters:,} ({count_text(cost.parameters)})"
+    if cost.naive_parameters != cost.parameters:
+        parameters += f"; {cost.naive_parameters:,} if nothing were shared"
+    lines = [
+        ("parameters", parameters),
+        ("FLOPs", f"{count_text(cost.flops)} per sample, forward"),
+        ("activations", f"{bytes_text(cost.activation_bytes)} per sample"),
+        ("training", f"about {bytes_text(_training_bytes(page))} with batches of {page.batch}"),
+    ]
+    if cost.shared:
+        calls = "; ".join(f"{owner}: {', '.join(names)}" for owner, names in cost.shared.items())
+        lines.append(("shared", calls))
+    return [f"{label:<12}{text}" for label, text in lines]
+
+
+def _training_bytes(page: _Page) -> int:
+    """Return the memory of parameters, gradients, optimizer and one batch of activations."""
+    from graphspec.graph.analysis import TRAINING_COPIES
+
+    stored = sum(
+        kind.bytes_per_sample
+        for weights in page.graph.weights.values()
+        for kind in weights.parameters.values()
+    )
+    return TRAINING_COPIES * stored + page.batch * page.cost.activation_bytes
+
+
+def record(page: _Page) -> dict[str, Any]:
+    """Return a summary as plain data; ``N`` in a shape is the batch."""
+    from graphspec.ops.types import size_text
+
+    def shape(kind: Any) -> list[Any]:
+        sizes = (size_text(size) for size in kind.shape)
+        return [int(text) if text.isdigit() else text for text in sizes]
+
+    graph, cost = page.graph, page.cost
+    nodes = [
+        {
+            "name": node.name,
+            "op": graph.weights[node.weights].op_name,
+            "description": _op_text(node, graph),
+            "reads": [str(edge) for edge in node.inputs],
+            "outputs": [{"shape": shape(kind), "dtype": kind.dtype} for kind in node.outputs],
+            "weights": node.weights,
+            "parameters": cost.nodes[node.name].parameters,
+            "shared": not cost.nodes[node.name].owned,
+            "flops": cost.nodes[node.name].flops,
+            "activation_bytes": cost.nodes[node.name].activation_bytes,
+            "tasks": [task for task in graph.heads if task in cost.nodes[node.name].tasks],
+        }
+        for node in graph.order
+    ]
+    return {
+        "name": graph.name,
+        "description": graph.description,
+        "inputs": {n: {"shape": shape(k), "dtype": k.dtype} for n, k in graph.inputs.items()},
+        "tasks": {
+            n: {"classes": graph.tasks[n].classes, "head": h} for n, h in graph.heads.items()
+        },
+        "nodes": nodes,
+        "parameters": cost.parameters,
+        "naive_parameters": cost.naive_parameters,
+        "flops": cost.flops,
+        "activation_bytes": cost.activation_bytes,
+        "batch_size": page.batch,
+        "training_bytes": _training_bytes(page),
+        "shared": {owner: list(names) for owner, names in cost.shared.items()},
+    }

@@ -1,0 +1,192 @@
+"""``graphspec train``: a run, watched; or one gone on with."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graphspec.cli import terminal
+from graphspec.cli.options import (
+    SPEC_HELP,
+    Assignments,
+    DataName,
+    DataRoot,
+    Device,
+    overrides,
+    plain,
+    shipped_specs,
+)
+from graphspec.errors import Code, fail
+
+if TYPE_CHECKING:
+    from graphspec.language.compose import Override
+    from graphspec.training.run import Run
+
+EXAMPLES = (
+    "$ graphspec train arch5 --data fashion-mini --epochs 3",
+    "$ graphspec train arch5 --set width=16 --set train.lr=1e-3 --seed 1 --out runs/narrow",
+    "$ graphspec train runs/narrow --resume",
+)
+
+
+def command(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SPEC",
+            help=f"{SPEC_HELP} With --resume it may be a run folder.",
+            autocompletion=shipped_specs,
+            show_default=False,
+        ),
+    ] = None,
+    data: DataName = None,
+    data_root: DataRoot = None,
+    epochs: Annotated[
+        str | None,
+        typer.Option(
+            "--epochs",
+            metavar="N",
+            help="Epochs at most, instead of the recipe's.",
+            show_default=False,
+        ),
+    ] = None,
+    assignments: Assignments = None,
+    seed: Annotated[
+        str | None,
+        typer.Option(
+            "--seed", metavar="N", help="Seed of weights, order and split.", show_default=False
+        ),
+    ] = None,
+    device: Device = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Run folder; default: runs/NAME-DATE-TIME.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run in --out, or with the newest unfinished one of SPEC in runs/.",
+        ),
+    ] = False,
+) -> int:
+    """Train a spec into a run folder with weights, curves and a report."""
+    named = list(words or [])
+    asked = overrides(
+        assignments, data=data, data_root=data_root, epochs=epochs, seed=seed, device=device
+    )
+    if resume:
+        spec, run = _resumed(named, out, data, asked)
+    else:
+        spec, run = _single(named), None
+        _refuse_run_folder(spec)
+    from graphspec import compiler
+    from graphspec.cli.progress import watching
+    from graphspec.training.run import train
+
+    with watching() as observer:
+        if run is None:
+            checked = compiler.check(spec, asked)
+            made = train(checked.spec, out=out, observer=observer)
+        else:
+            # The run's own spec with these values: mistakes in them then point at the options.
+            compiler.check(run / "spec.yaml" if spec is None else spec, asked)
+            made = train(spec, resume=run, observer=observer, **_arguments(asked))
+    return _end(made)
+
+
+def _single(words: Sequence[str]) -> str:
+    """Return the one spec that is asked for.
+
+    Raises:
+        SpecError: ``bad-option`` for none or several.
+    """
+    if not words:
+        message = "`graphspec train` needs a `SPEC`"
+        raise fail(
+            Code.BAD_OPTION, message, "for example `graphspec train arch5 --data fashion-mini`"
+        )
+    if len(words) > 1:
+        listed = " ".join(words)
+        message = f"`graphspec train` takes one spec, got {len(words)}: `{listed}`"
+        raise fail(Code.BAD_OPTION, message, f"one by one: `graphspec train {words[0]}`")
+    return words[0]
+
+
+def _refuse_run_folder(spec: str) -> None:
+    from graphspec.training import folder
+
+    if Path(spec).is_dir() and folder.is_run(Path(spec)):
+        hint = f"go on with it: `graphspec train {spec} --resume`"
+        hint += f"\nor train its spec anew: `graphspec train {Path(spec) / folder.SPEC}`"
+        raise fail(Code.BAD_OPTION, f"`{spec}` is the folder of a run, not a spec", hint)
+
+
+def _resumed(
+    words: Sequence[str], out: str | None, data: str | None, asked: Sequence[Override]
+) -> tuple[str | None, Path]:
+    """Return the spec that is named (None: the run's own) and the folder of the run to go on with.
+
+    The folder is ``--out``, or a run folder among the words, or the newest unfinished run.
+
+    Raises:
+        SpecError: ``bad-option`` or ``not-a-run``.
+    """
+    from graphspec import compiler
+    from graphspec.cli import runs
+    from graphspec.training import folder
+
+    folders = [word for word in words if Path(word).is_dir() and folder.is_run(Path(word))]
+    specs = [word for word in words if word not in folders]
+    if out is not None:
+        folders.append(out)
+    if len({Path(name).resolve() for name in folders}) > 1:
+        listed = " and ".join(f"`{name}`" for name in folders)
+        raise fail(Code.BAD_OPTION, f"two runs to resume: {listed}", "name one of them")
+    if folders:
+        return (_single(specs) if specs else None), runs.named(folders[0])
+    if not specs:
+        hint = "for example `graphspec train runs/NAME --resume`"
+        raise fail(Code.BAD_OPTION, "`--resume` needs a run folder or a `SPEC`", hint)
+    first = Path(_single(specs))
+    if first.is_dir() or not first.suffix and first.parent != Path():
+        return None, runs.named(specs[0])
+    run = runs.newest_unfinished(compiler.check(specs[0], asked).spec, data)
+    terminal.remark(f"going on with {run}")
+    return None, run
+
+
+def _arguments(asked: Sequence[Override]) -> dict[str, object]:
+    """Return the overrides as arguments of `graphspec.training.run.train`."""
+    values = plain(asked)
+    return {
+        "data": values.pop("data.source", None),
+        "data_root": values.pop("data.root", None),
+        "epochs": values.pop("train.epochs", None),
+        "seed": values.pop("train.seed", None),
+        "device": values.pop("train.device", None),
+        "overrides": values,
+    }
+
+
+def _end(run: Run) -> int:
+    """Print the end of a run; return the exit code."""
+    from graphspec.training.summary import lines
+
+    width = shutil.get_terminal_size().columns if terminal.is_terminal(sys.stdout) else 100
+    print("\n" + lines(run, width), flush=True)
+    if run.status == "finished":
+        return 0
+    terminal.remark(f"go on with: graphspec train {shlex.quote(str(run.folder))} --resume")
+    return 130

@@ -1,0 +1,121 @@
+"""The learning curves of a run as a picture: loss, and accuracy per task, over epochs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphspec.training.metrics import TOP
+from graphspec.training.observer import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLUMNS = 3
+_PANEL_INCHES = (4.4, 3.1)
+_DPI = 144
+
+
+@dataclass(frozen=True)
+class _Palette:
+    """Colours of one theme; the two lines stay apart for every kind of colour vision."""
+
+    ground: str
+    ink: str
+    faint: str
+    train: str
+    validation: str
+    mark: str
+
+
+_LIGHT = _Palette("#ffffff", "#1f2933", "#d9dee5", "#b4560b", "#0b5cad", "#5b6775")
+_DARK = _Palette("#161b22", "#e6e9ee", "#39414d", "#f2a65a", "#6cb2f7", "#a3adba")
+
+
+def draw(
+    records: Sequence[Record], classes: Mapping[str, int], best_epoch: int, dark: bool = False
+) -> bytes:
+    """Draw the curves.
+
+    Args:
+        records: The lines of ``metrics.jsonl``.
+        classes: Number of classes by task, one panel each besides the loss.
+        best_epoch: The epoch whose weights were kept, marked in every panel; 0 for none.
+        dark: Whether for a dark ground.
+
+    Returns:
+        A PNG file.
+    """
+    # Figure instead of pyplot: no global state and no window system is touched.
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+    palette = _DARK if dark else _LIGHT
+    panels = [("loss", "loss"), *((f"{task}/top1", f"{task}: accuracy") for task in classes)]
+    columns = min(_COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    size = (_PANEL_INCHES[0] * columns, _PANEL_INCHES[1] * rows)
+    figure = Figure(figsize=size, dpi=_DPI, facecolor=palette.ground, layout="constrained")
+    for number, (metric, title) in enumerate(panels, start=1):
+        axes = figure.add_subplot(rows, columns, number)
+        _dress(axes, title, palette)
+        _lines(axes, records, metric, palette)
+        if metric != "loss":
+            task = metric.rsplit("/", 1)[0]
+            if classes[task] > TOP:
+                _lines(axes, records, f"{task}/top5", palette, thin=True)
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+        _mark_best(axes, best_epoch, palette)
+        axes.legend(frameon=False, labelcolor=palette.ink, fontsize=8)
+    buffer = io.BytesIO()
+    # without the version of matplotlib in it, the same curves are the same bytes
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _dress(axes: Axes, title: str, palette: _Palette) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_facecolor(palette.ground)
+    axes.set_title(title, loc="left", color=palette.ink, fontsize=11, fontweight="bold")
+    axes.set_xlabel("epoch", color=palette.ink, fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.tick_params(colors=palette.ink, labelsize=8, length=0)
+    axes.grid(color=palette.faint, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _lines(
+    axes: Axes, records: Sequence[Record], metric: str, palette: _Palette, thin: bool = False
+) -> None:
+    """Draw a metric of both splits; one that is there for a single epoch is a dot."""
+    style: dict[str, dict[str, Any]] = {
+        "train": {"color": palette.train, "marker": "o"},
+        "validation": {"color": palette.validation, "marker": "s"},
+    }
+    for split, look in style.items():
+        points = [(r["epoch"], r[metric]) for r in records if r["split"] == split and metric in r]
+        if not points:
+            continue
+        name = metric.rsplit("/", 1)[-1].replace("top", "top-")
+        label = split if metric == "loss" else f"{split} {name}"
+        axes.plot(
+            [epoch for epoch, _ in points],
+            [value for _, value in points],
+            label=label,
+            linewidth=1.1 if thin else 2,
+            linestyle=":" if thin else "-",
+            markersize=(2.5 if thin else 4) if len(points) <= 30 else 0,
+            **look,
+        )
+
+
+def _mark_best(axes: Axes, best_epoch: int, palette: _Palette) -> None:
+    if best_epoch:
+        axes.axvline(
+            best_epoch, color=palette.mark, linewidth=1, linestyle="--", label="best", zorder=1
+        )

@@ -1,0 +1,93 @@
+"""The report of a run: one HTML file with everything in it, to be read, printed or sent on."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from graphspec.training import curves, folder, summary
+from graphspec.training.observer import Record
+
+_MATRIX_CLASSES = 60
+"""Most classes for which the matrix of confusion is shown."""
+
+
+def render(run: Path, found: Mapping[str, Any], records: Sequence[Record]) -> str:
+    """Return the report.
+
+    Args:
+        run: The run folder, of which spec, environment and diagram are read.
+        found: The summary.
+        records: The lines of ``metrics.jsonl``.
+
+    Returns:
+        HTML that needs no other file and no network, and that runs no script. All text in it is
+        escaped, whatever a spec's names and descriptions hold.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("graphspec.training", package_path="")
+    jinja = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    jinja.filters.update(percent=summary.percent, duration=summary.duration)
+    classes = {name: task["classes"] for name, task in found["tasks"].items()}
+    best_epoch = found["best"]["epoch"]
+    graph = run / folder.GRAPH
+    header, rows = summary.scores(found)
+    return jinja.get_template("report.html.j2").render(
+        summary=found,
+        spec=(run / folder.SPEC).read_text(encoding="utf-8"),
+        environment=folder.read_json(run / folder.ENVIRONMENT),
+        graph=_data_uri(graph.read_bytes(), "image/svg+xml") if graph.exists() else None,
+        light=_data_uri(curves.draw(records, classes, best_epoch), "image/png"),
+        dark=_data_uri(curves.draw(records, classes, best_epoch, dark=True), "image/png"),
+        score_header=header,
+        score_rows=rows,
+        agreement=_agreement(found),
+        confusion=_confusion(found["confusion"]),
+        columns=_columns(records),
+        records=records,
+        best_epoch=best_epoch,
+    )
+
+
+def _agreement(found: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+    """Return (task, split, part) for every agreement that was measured."""
+    return [
+        (task, split, value)
+        for split, values in found["agreement"].items()
+        for task, value in values.items()
+    ]
+
+
+def _confusion(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the matrix with the share of each row, which gives the shade of a cell."""
+    if found is None or len(found["names"]) > _MATRIX_CLASSES:
+        return None
+    rows = []
+    for number, (name, counts) in enumerate(zip(found["names"], found["counts"], strict=True)):
+        total = sum(counts)
+        cells = [
+            {"count": count, "share": count / total if total else 0.0, "right": number == column}
+            for column, count in enumerate(counts)
+        ]
+        rows.append({"name": name, "cells": cells, "total": total})
+    return {"task": found["task"], "split": found["split"], "names": found["names"], "rows": rows}
+
+
+def _columns(records: Sequence[Record]) -> list[str]:
+    """Return the metrics of the table of epochs, in the order of the first record."""
+    fixed = ("epoch", "step", "split", "seconds", "images_per_s")
+    return [key for key in (records[0] if records else {}) if key not in fixed]
+
+
+def _data_uri(content: bytes, kind: str) -> str:
+    """Return a picture as an address that holds it; a picture shown so can run no script."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,183 @@
+"""The end of a run on one screen: what was reached, what is confused with what, what was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphspec.training.run import Run
+
+_TABLE_CLASSES = 20
+"""Most classes for which the table of confusion is printed; beyond, only the worst pairs."""
+
+_WORST_PAIRS = 5
+
+
+def lines(run: Run, width: int = 100) -> str:
+    """Return the summary of a run as plain text.
+
+    Args:
+        run: The run.
+        width: Columns of the screen, to which the table of confusion is fitted.
+
+    Returns:
+        Lines without a final newline.
+    """
+    summary = run.summary
+    if run.status == "interrupted":
+        return _interrupted(run)
+    best = summary["best"]
+    ended = "stopped early" if summary["reason"] == "early-stopping" else "finished"
+    epochs = _count(summary["epochs"], "epoch")
+    speed = summary["images_per_s"]
+    blocks = [
+        f"{summary['name']} on {summary['data']}: {ended} after {epochs}, "
+        f"{duration(summary['seconds'])}" + (f", {speed:,.0f} images/s" if speed else ""),
+        f"best epoch {best['epoch']} ({best['metric']} {best['value']:.4f})",
+        "",
+        *table(*scores(summary)),
+    ]
+    blocks += agreement(summary)
+    if summary["confusion"]:
+        blocks += ["", *confusion(summary["confusion"], width)]
+    blocks += ["", f"in {run.folder}:", *_files(summary["files"])]
+    return "\n".join(blocks)
+
+
+def scores(summary: Any) -> tuple[list[str], list[list[str]]]:
+    """Return the per-task results as a header and rows of text; parts of 1 become percent."""
+    splits = list(summary["loss"])
+    names = [name for name in ("loss", "top1", "top5") if _has(summary, name)]
+    shown = {"loss": "loss", "top1": "top-1", "top5": "top-5"}
+    header = ["task", "classes", *(f"{split} {shown[name]}" for split in splits for name in names)]
+    rows = []
+    for task, found in summary["tasks"].items():
+        cells = [_cell(name, found[split].get(name)) for split in splits for name in names]
+        rows.append([task, str(found["classes"]), *cells])
+    return header, rows
+
+
+def agreement(summary: Any) -> list[str]:
+    """Return one line per task with a parent: how often the two predictions fit together."""
+    found: dict[str, list[str]] = {}
+    for split, values in summary["agreement"].items():
+        for task, value in values.items():
+            found.setdefault(task, []).append(f"{split} {percent(value)}")
+    return [
+        f"agreement (the predicted {task} class lies in the predicted coarser class): "
+        + ", ".join(parts)
+        for task, parts in found.items()
+    ]
+
+
+def confusion(found: Any, width: int = 100) -> list[str]:
+    """Return the table of confusion (row: true, column: predicted), or its worst pairs.
+
+    Args:
+        found: ``task``, ``split``, ``names`` and ``counts`` of a summary.
+        width: Columns of the screen.
+    """
+    names, counts = found["names"], found["counts"]
+    size = max(3, *(len(str(count)) for row in counts for count in row))
+    label = max(len(name) for name in names)
+    title = f"{found['task']} on the {found['split']} split: true class by row, predicted by column"
+    fits = label + 4 + (size + 1) * len(names) <= width
+    if len(names) > _TABLE_CLASSES or not fits:
+        return [f"{found['task']} classes most often confused ({found['split']}):", *_worst(found)]
+    head = " " * (label + 4) + " ".join(f"{i:>{size}}" for i in range(len(names)))
+    rows = [
+        f"{name:<{label}} {i:>2} " + " ".join(f"{n or '·':>{size}}" for n in counts[i])
+        for i, name in enumerate(names)
+    ]
+    return [title, head, *rows]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table of text as aligned lines: the first column to the left, numbers right."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    return [
+        "  ".join(
+            f"{cell:<{width}}" if i == 0 else f"{cell:>{width}}"
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (header, *rows)
+    ]
+
+
+def percent(value: float) -> str:
+    """Return a part of 1 as percent with one digit."""
+    return f"{100 * value:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: ``8.4 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _interrupted(run: Run) -> str:
+    summary = run.summary
+    where = f"after {_count(summary['epochs'], 'epoch')}"
+    if summary["step"]:
+        where += f" and {summary['step']} of {summary['steps']} steps"
+    rest = f"of {summary['epochs_asked']} epochs" if not summary["reason"] else "before its test"
+    return (
+        f"{summary['name']} on {summary['data']}: interrupted {where} {rest}\n"
+        f"the state is saved in {run.folder}; resume to go on where it stopped"
+    )
+
+
+def _worst(found: Any) -> list[str]:
+    names, counts = found["names"], found["counts"]
+    pairs = sorted(
+        (
+            (count, row, column)
+            for row, line in enumerate(counts)
+            for column, count in enumerate(line)
+            if row != column and count
+        ),
+        key=lambda pair: (-pair[0], pair[1], pair[2]),
+    )
+    return [
+        f"  {names[row]} taken for {names[column]}: {count} of {sum(counts[row])}"
+        for count, row, column in pairs[:_WORST_PAIRS]
+    ] or ["  none"]
+
+
+_DESCRIBED = {
+    "report.html": "all of this to look at in a browser",
+    "curves.png": "loss and accuracies by epoch",
+    "graph.svg": "the diagram",
+    "metrics.jsonl": "every number, one line an epoch and split",
+    "best.pt": "the best weights",
+    "last.pt": "the state to resume from",
+    "spec.yaml": "the spec after everything",
+    "environment.json": "versions, data, machine",
+}
+
+
+def _files(names: Sequence[str]) -> list[str]:
+    width = max((len(name) for name in names), default=0)
+    return [f"  {name:<{width}}  {_DESCRIBED.get(name, '')}".rstrip() for name in names]
+
+
+def _has(summary: Any, name: str) -> bool:
+    return any(
+        name in found.get(split, {})
+        for found in summary["tasks"].values()
+        for split in summary["loss"]
+    )
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if name == "loss" else percent(value)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
