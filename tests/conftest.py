@@ -26,7 +26,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 def _seeds() -> None:
     """Every test draws the same random numbers, alone or among others."""
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002 - libraries under test use the global state
+    np.random.seed(0)
     import torch
 
     torch.manual_seed(0)

@@ -14,9 +14,9 @@ from graphspec.cli import terminal
 from graphspec.cli.options import DataRoot, Device, Format, TextOrJson
 
 EXAMPLES = (
-    "$ graphspec evaluate runs/arch5-20260102-030405",
-    "$ graphspec evaluate runs/narrow --split validation --checkpoint last",
-    "$ graphspec evaluate runs/narrow --format json",
+    "graphspec evaluate runs/arch5-20260102-030405",
+    "graphspec evaluate runs/narrow --split validation --checkpoint last",
+    "graphspec evaluate runs/narrow --format json",
 )
 
 

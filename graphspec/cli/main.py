@@ -27,11 +27,11 @@ GOOD, OURS, USERS, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: all is well; a defect of graphspec; a mistake of the user's; Ctrl-C."""
 
 
-class _Interrupted(Exception):
+class _InterruptedError(Exception):
     """Ctrl-C, kept from typer, which has a message of its own for it."""
 
 
-class _Unheard(Exception):
+class _UnheardError(Exception):
     """The reader of our pipe has gone, as ``head`` does; kept from typer likewise."""
 
 
@@ -49,24 +49,30 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise _Interrupted from error
+            raise _InterruptedError from error
         except BrokenPipeError as error:
-            raise _Unheard from error
+            raise _UnheardError from error
+
+
+def _examples(*commands: str) -> str:
+    """Return the end of a help page."""
+    # typer leaves the lines of a paragraph that begins with a backspace as they are.
+    return "\n".join(("\b", "Examples:", *(f"  {command}" for command in commands)))
 
 
 app = typer.Typer(
     cls=_Commands,
     name="graphspec",
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
-    epilog="Begin with:\n\n"
-    "$ graphspec render arch5\n\n"
-    "$ graphspec train arch5 --data fashion-mini --epochs 3",
+    epilog=_examples(
+        "graphspec render arch5", "graphspec train arch5 --data fashion-mini --epochs 3"
+    ),
 )
 for _command in (validate, summary, render, train, evaluate, ops):
     _name = _command.__name__.rpartition(".")[2]
-    app.command(_name, epilog="Examples:\n\n" + "\n\n".join(_command.EXAMPLES))(_command.command)
+    app.command(_name, epilog=_examples(*_command.EXAMPLES))(_command.command)
 
 
 def _show_version(asked: bool) -> None:
@@ -116,10 +122,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SpecError as error:
         terminal.report(error.diagnostics)
         return USERS
-    except (_Interrupted, KeyboardInterrupt, typer.Abort):
+    except (_InterruptedError, KeyboardInterrupt, typer.Abort):
         terminal.remark("interrupted")
         return INTERRUPTED
-    except (_Unheard, BrokenPipeError):
+    except (_UnheardError, BrokenPipeError):
         # Python flushes stdout once more at its end; there it finds a file that takes anything.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return GOOD

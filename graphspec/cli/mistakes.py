@@ -12,13 +12,13 @@ import typer
 
 from graphspec.errors import Code, Diagnostic, Severity, SpecError, did_you_mean, fail, suggest
 from graphspec.language import shipped
-from graphspec.language.recipe import Data, Train
+from graphspec.language.recipe import Data, Section, Train
 
 # typer names only the most special of its usage errors in public.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """What typer raises for a command that it cannot read."""
 
-_SECTIONS = {"train": Train, "data": Data}
+_SECTIONS: dict[str, type[Section]] = {"train": Train, "data": Data}
 
 
 def unknown_command(name: str, commands: list[str]) -> SpecError:
@@ -47,6 +47,8 @@ def explained(error: Any) -> Diagnostic:
     command = context.command_path if context else "graphspec"
     kind = type(error).__name__
     hint: str | None = f"`{command} --help` shows what it takes"
+    if context is None:
+        hint = "`--help` after a command shows what it takes"
     if kind == "NoSuchOption":
         message, hint = _no_such_option(error, command)
     elif kind == "MissingParameter":
@@ -56,6 +58,9 @@ def explained(error: Any) -> Diagnostic:
         message = f"{_called(error.param)}: {_plain(error.message)}"
     else:
         message = _plain(error.message)
+        extra = re.fullmatch(r"got unexpected extra arguments?(?:\(s\))? \((.*)\)", message)
+        if extra:
+            message = f"`{command}` has no use for `{extra[1]}`"
     return Diagnostic(Code.BAD_OPTION, Severity.ERROR, None, message, hint)
 
 
@@ -104,4 +109,5 @@ def _example(command: str) -> str | None:
 def _plain(message: str) -> str:
     """Return typer's text in our grammar: backticks, lower case, no full stop."""
     text = re.sub(r"'([^']*)'", r"`\1`", str(message)).strip().rstrip(".")
+    text = text.removeprefix("Value error, ")
     return text[:1].lower() + text[1:]

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from graphspec.ops.registry import Op
 
 EXAMPLES = (
-    "$ graphspec ops",
-    "$ graphspec ops conv",
-    "$ graphspec ops LSTM --format json",
+    "graphspec ops",
+    "graphspec ops conv",
+    "graphspec ops LSTM --format json",
 )
 
 
@@ -32,7 +32,7 @@ def command(
     ] = None,
     form: TextOrJson = Format.TEXT,
 ) -> None:
-    """List the ops that a node may name, or show one with its arguments and an example."""
+    """List the ops that a node may name, or show one."""
     from graphspec.ops import describe, load_ops
 
     if name is not None:
@@ -81,14 +81,15 @@ def _show_page(page: OpPage) -> None:
     if page.shorthand is not None:
         print(f"short form in `layers:`: {{{page.name}: {page.shorthand.upper()}}}")
     if page.arguments:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column("argument", no_wrap=True)
         table.add_column("takes", overflow="fold")
         table.add_column("default", overflow="fold")
         table.add_column("meaning", overflow="fold")
         for item in page.arguments:
             table.add_row(item.name, item.type, item.default or "required", item.description)
+        print()
         terminal.show(table)
     else:
-        print("no arguments\n")
-    print(f"example:\n\n{page.example.rstrip()}")
+        print("it has no arguments")
+    print(f"\nexample:\n\n{page.example.rstrip()}")

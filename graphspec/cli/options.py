@@ -1,4 +1,4 @@
-"""Options that several commands share: their types, their help, and the overrides they stand for."""
+"""Options that several commands share: types, help, and the overrides they stand for."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPEC_HELP = "A spec's file, or the name of a shipped one such as arch5."
 Specs = Annotated[
     list[str],
     typer.Argument(
-        metavar="SPEC...", help=SPEC_HELP, autocompletion=shipped_specs, show_default=False
+        metavar="SPEC", help=SPEC_HELP, autocompletion=shipped_specs, show_default=False
     ),
 ]
 Assignments = Annotated[

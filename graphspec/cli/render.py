@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from graphspec.graph.ir import Graph
 
 EXAMPLES = (
-    "$ graphspec render arch5",
-    "$ graphspec render specs/*.yaml -o diagrams/ --format png",
-    "$ graphspec render arch5 -o - --format mmd",
+    "graphspec render arch5",
+    "graphspec render specs/*.yaml -o diagrams/ --format png",
+    "graphspec render arch5 -o - --format mmd",
 )
 
 STDOUT = "-"
@@ -58,7 +58,7 @@ def command(
     assignments: Assignments = None,
     data: DataName = None,
 ) -> None:
-    """Draw specs: shapes on the arrows, parameters in the boxes, tasks in colour."""
+    """Draw specs as diagrams."""
     from graphspec import compiler
 
     asked = overrides(assignments, data=data)
@@ -99,7 +99,7 @@ def _target(out: str | None, form: Picture | None, count: int) -> Path | None:
     if out is None:
         return None
     if out == STDOUT:
-        if count > 1 or form is Picture.PNG and terminal.is_terminal(sys.stdout):
+        if count > 1 or (form is Picture.PNG and terminal.is_terminal(sys.stdout)):
             problem = f"{count} diagrams" if count > 1 else "a PNG"
             message = f"{problem} cannot be written to `-o -`"
             raise fail(Code.BAD_OPTION, message, "write to a folder: `-o diagrams/`")

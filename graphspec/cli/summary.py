@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from graphspec.graph.ir import Graph, Node
 
 EXAMPLES = (
-    "$ graphspec summary arch5",
-    "$ graphspec summary specs/arch5.yaml --set width=16 --tasks fine",
-    "$ graphspec summary arch1 arch5 --format json",
+    "graphspec summary arch5",
+    "graphspec summary specs/arch5.yaml --set width=16 --tasks fine",
+    "graphspec summary arch1 arch5 --format json",
 )
 
 
@@ -50,7 +51,7 @@ def command(
     memory_limit: MemoryLimit = None,
     form: TextOrJson = Format.TEXT,
 ) -> None:
-    """Show each node's shape, parameters and cost, what is shared, and the totals."""
+    """Show shapes, parameters, costs and what is shared."""
     from graphspec import compiler
 
     asked = overrides(assignments, data=data)
@@ -64,9 +65,9 @@ def command(
             records.append(record(page))
             continue
         title = page.graph.name + (f": {page.graph.description}" if page.graph.description else "")
-        print("\n" * bool(number) + title)
-        terminal.show(_table(page))
-        print("\n".join(_totals(page)))
+        print("\n" * bool(number) + f"{title}\n")
+        terminal.show(_wide(page), lambda page=page: _narrow(page))
+        print("\n".join(["", *_totals(page)]), flush=True)
     if form is Format.JSON:
         shown: Any = records[0] if len(specs) == 1 else records
         print(json.dumps(shown, indent=2, ensure_ascii=False))
@@ -79,34 +80,69 @@ def _page(checked: Checked, tasks: list[str] | None) -> _Page:
     return _Page(graph, analysis.analyse(graph), checked.spec.train.batch_size)
 
 
-def _table(page: _Page) -> Table:
+def _wide(page: _Page) -> Table:
+    """Return one row a node."""
+    table = _empty("node", "op", "reads", "gives")
+    for row in _rows(page):
+        table.add_row(row.node, row.op, row.reads, row.gives, *row.numbers, row.tasks)
+    return table
+
+
+def _narrow(page: _Page) -> Table:
+    """Return what a node does and reads below its name, for 80 columns."""
+    table = _empty("node", "gives")
+    for row in _rows(page):
+        below = [row.op] + ([f"from {row.reads}"] if row.reads else [])
+        node = "\n".join([row.node, *(f"  {text}" for text in below)])
+        table.add_row(node, row.gives, *row.numbers, row.tasks)
+    return table
+
+
+def _empty(*titles: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    from graphspec.backends.wording import count_text
-    from graphspec.graph.analysis import bytes_text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for title in ("node", "op", "reads", "gives"):
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in titles:
         table.add_column(title, overflow="fold")
     for title in ("parameters", "FLOPs", "memory"):
         table.add_column(title, justify="right", overflow="fold")
     table.add_column("tasks", overflow="fold")
+    return table
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What the table says of a node or an input."""
+
+    node: str
+    op: str
+    reads: str
+    gives: str
+    numbers: tuple[str, str, str] = ("", "", "")
+    tasks: str = ""
+
+
+def _rows(page: _Page) -> Iterator[_Row]:
+    from graphspec.backends.wording import count_text
+    from graphspec.graph.analysis import bytes_text
+
     for name, kind in page.graph.inputs.items():
-        table.add_row(name, "input", "", str(kind), "", "", "", "")
+        yield _Row(name, "input", "", str(kind))
     for node in page.graph.order:
         cost = page.cost.nodes[node.name]
-        table.add_row(
+        yield _Row(
             node.name,
             _op_text(node, page.graph),
             ", ".join(str(edge) for edge in node.inputs),
             "; ".join(str(kind) for kind in node.outputs),
-            _parameters(node, cost),
-            count_text(cost.flops) if cost.flops else "",
-            bytes_text(cost.activation_bytes) if cost.activation_bytes else "",
+            (
+                _parameters(node, cost),
+                count_text(cost.flops) if cost.flops else "",
+                bytes_text(cost.activation_bytes) if cost.activation_bytes else "",
+            ),
             _served(cost, page.graph),
         )
-    return table
 
 
 def _op_text(node: Node, graph: Graph) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from graphspec.errors import Diagnostic, render_text
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 120
 """Least width of a table that does not go to a terminal, in characters."""
+
+_UNBOUNDED = 100_000
+"""Columns that no table needs."""
 
 
 def tolerate_encodings() -> None:
@@ -35,7 +38,7 @@ def without_colour() -> None:
 
 
 def coloured(stream: TextIO) -> bool:
-    """Return whether a stream gets colours: a terminal does, ``NO_COLOR`` and ``FORCE_COLOR`` win."""
+    """Return whether a stream gets colours: ``NO_COLOR``, ``FORCE_COLOR``, else what it is."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
@@ -63,30 +66,45 @@ def remark(text: str, kind: str = "") -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def console() -> Console:
-    """Return a rich console on stdout that neither guesses markup nor cuts what goes to a pipe."""
+def console(width: int | None = None) -> Console:
+    """Return a rich console on stdout that guesses neither markup nor emoji.
+
+    Args:
+        width: Columns; None for the terminal's, or `PIPE_WIDTH` in a pipe.
+    """
     from rich.console import Console
 
     terminal = is_terminal(sys.stdout)
+    with_colours = coloured(sys.stdout)
     return Console(
-        width=None if terminal else PIPE_WIDTH,
-        force_terminal=coloured(sys.stdout),
-        color_system="auto" if terminal else "standard",
-        no_color=not coloured(sys.stdout),
+        width=width or (None if terminal else PIPE_WIDTH),
+        force_terminal=terminal or with_colours,
+        color_system=("auto" if terminal else "standard") if with_colours else None,
         highlight=False,
         markup=False,
         emoji=False,
     )
 
 
-def show(*parts: RenderableType) -> None:
-    """Print tables and texts on stdout: folded into a terminal's width, whole in a pipe."""
+def show(table: RenderableType, narrow: Callable[[], RenderableType] | None = None) -> None:
+    """Print a table on stdout.
+
+    Args:
+        table: The table.
+        narrow: Makes the same in another shape, for a terminal that is too narrow for the first;
+            a pipe then gets the table as wide as it is, one line a row. Without it the cells of
+            the table are folded.
+    """
     from rich.measure import Measurement
 
     out = console()
-    if not is_terminal(sys.stdout):
-        unbounded = out.options.update(width=100_000)
-        widest = max(Measurement.get(out, unbounded, part).maximum for part in parts)
-        out.width = max(PIPE_WIDTH, widest)
-    for part in parts:
-        out.print(part)
+    if narrow is not None:
+        unbounded = out.options.update(width=_UNBOUNDED)
+        widest = Measurement.get(out, unbounded, table).maximum
+        if not is_terminal(sys.stdout):
+            out = console(max(PIPE_WIDTH, widest))
+        elif widest > out.width:
+            table = narrow()
+    with out.capture() as captured:
+        out.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().split("\n")), end="")

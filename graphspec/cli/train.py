@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from graphspec.training.run import Run
 
 EXAMPLES = (
-    "$ graphspec train arch5 --data fashion-mini --epochs 3",
-    "$ graphspec train arch5 --set width=16 --set train.lr=1e-3 --seed 1 --out runs/narrow",
-    "$ graphspec train runs/narrow --resume",
+    "graphspec train arch5 --data fashion-mini --epochs 3",
+    "graphspec train arch5 --set width=16 --set train.lr=1e-3 --seed 1 --out runs/narrow",
+    "graphspec train runs/narrow --resume",
 )
 
 
@@ -81,29 +81,38 @@ def command(
         ),
     ] = False,
 ) -> int:
-    """Train a spec into a run folder with weights, curves and a report."""
-    named = list(words or [])
+    """Train a spec into a run folder: weights, curves, report."""
     asked = overrides(
         assignments, data=data, data_root=data_root, epochs=epochs, seed=seed, device=device
     )
     if resume:
-        spec, run = _resumed(named, out, data, asked)
-    else:
-        spec, run = _single(named), None
-        _refuse_run_folder(spec)
-    from graphspec import compiler
+        spec, folder = _resumed(words or [], out, data, asked)
+        return _end(_go_on(spec, folder, asked))
+    return _end(_begin(_single(words or []), out, asked))
+
+
+def _begin(spec: str, out: str | None, asked: Sequence[Override]) -> Run:
+    """Train a spec in a new folder."""
+    from graphspec.cli.checking import require
     from graphspec.cli.progress import watching
     from graphspec.training.run import train
 
+    _refuse_run_folder(spec)
     with watching() as observer:
-        if run is None:
-            checked = compiler.check(spec, asked)
-            made = train(checked.spec, out=out, observer=observer)
-        else:
-            # The run's own spec with these values: mistakes in them then point at the options.
-            compiler.check(run / "spec.yaml" if spec is None else spec, asked)
-            made = train(spec, resume=run, observer=observer, **_arguments(asked))
-    return _end(made)
+        return train(require(spec, asked).spec, out=out, observer=observer)
+
+
+def _go_on(spec: str | None, folder: Path, asked: Sequence[Override]) -> Run:
+    """Go on with a run."""
+    from graphspec.cli.checking import require
+    from graphspec.cli.progress import watching
+    from graphspec.training.folder import SPEC
+    from graphspec.training.run import train
+
+    # `train` takes plain values; here first, mistakes in them still point at the options.
+    require(folder / SPEC if spec is None else spec, asked)
+    with watching() as observer:
+        return train(spec, resume=folder, observer=observer, **_arguments(asked))
 
 
 def _single(words: Sequence[str]) -> str:
@@ -143,8 +152,8 @@ def _resumed(
     Raises:
         SpecError: ``bad-option`` or ``not-a-run``.
     """
-    from graphspec import compiler
     from graphspec.cli import runs
+    from graphspec.cli.checking import require
     from graphspec.training import folder
 
     folders = [word for word in words if Path(word).is_dir() and folder.is_run(Path(word))]
@@ -160,14 +169,14 @@ def _resumed(
         hint = "for example `graphspec train runs/NAME --resume`"
         raise fail(Code.BAD_OPTION, "`--resume` needs a run folder or a `SPEC`", hint)
     first = Path(_single(specs))
-    if first.is_dir() or not first.suffix and first.parent != Path():
+    if first.is_dir() or (not first.suffix and first.parent != Path()):
         return None, runs.named(specs[0])
-    run = runs.newest_unfinished(compiler.check(specs[0], asked).spec, data)
+    run = runs.newest_unfinished(require(specs[0], asked).spec, data)
     terminal.remark(f"going on with {run}")
     return None, run
 
 
-def _arguments(asked: Sequence[Override]) -> dict[str, object]:
+def _arguments(asked: Sequence[Override]) -> dict[str, Any]:
     """Return the overrides as arguments of `graphspec.training.run.train`."""
     values = plain(asked)
     return {

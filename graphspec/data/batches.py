@@ -124,7 +124,7 @@ class Batches:
         result = torch.empty(
             images.shape, dtype=torch.float32, device=images.device, memory_format=self._format
         )
-        return torch.addcmul(self._shift, images, self._scale, out=result)
+        return torch.addcmul(self._shift, images.float(), self._scale, out=result)
 
 
 def _normalization(dataset: DataSet, normalize: str, device: torch.device) -> tuple[Tensor, Tensor]:

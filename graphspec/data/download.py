@@ -46,9 +46,16 @@ def cache() -> Path:
     ``GRAPHSPEC_DATA`` if set, else ``graphspec/data`` in the user's cache folder (XDG).
     """
     if own := os.environ.get("GRAPHSPEC_DATA"):
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "graphspec" / "data"
+        return expand(own)
+    return expand(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "graphspec" / "data"
+
+
+def expand(path: str) -> Path:
+    """Return a path with its ``~`` replaced, or as it is where that home does not exist."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def remedies(source: str) -> str:

@@ -67,9 +67,11 @@ def parse(content: bytes, dimensions: int, name: str) -> NDArray[np.uint8]:
     if content[:4] != bytes((0, 0, _UINT8, dimensions)) or len(content) < start:
         message = f"`{name}` is no IDX file of bytes with {dimensions} dimensions"
         raise fail(Code.DATA_CORRUPT, message, hint)
-    shape = struct.unpack(f">{dimensions}I", content[4:start])
+    shape: tuple[int, ...] = struct.unpack(f">{dimensions}I", content[4:start])
     expected = start + math.prod(shape)
     if len(content) != expected:
         message = f"`{name}` has {len(content)} bytes unpacked; its header says {expected}"
         raise fail(Code.DATA_CORRUPT, message, hint)
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+    # a copy, since bytes are read-only
+    array: NDArray[np.uint8] = np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+    return array

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphspec.data import cifar100, fashion_mini, fashion_mnist
+from graphspec.data import cifar100, download, fashion_mini, fashion_mnist
 from graphspec.data.source import Source
-from graphspec.errors import Code, Sink, Span
+from graphspec.errors import Code, Sink, Span, fail
 from graphspec.language.recipe import Data
 from graphspec.language.signature import Signature
 from graphspec.ops.registry import Registry
@@ -68,5 +67,11 @@ def load(section: Data, seed: int) -> DataSet:
     from graphspec.data.dataset import assemble  # imports torch
 
     source = SOURCES.get(section.source)
-    root = Path(section.root).expanduser() if section.root is not None else None
-    return assemble(source, source.read(root), section.validation, seed)
+    root = download.expand(section.root) if section.root is not None else None
+    try:
+        raw = source.read(root)
+    except OSError as error:  # a folder without permission, a path that is too long, ...
+        message = f"cannot read {source.title} in `{root or download.cache()}`: "
+        hint = "check the path and its permissions"
+        raise fail(Code.FILE_UNREADABLE, message + (error.strerror or str(error)), hint) from error
+    return assemble(source, raw, section.validation, seed)

@@ -6,8 +6,7 @@ built. The batch is symbolic (see `graphspec.ops.types`).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +14,12 @@ import torch
 from torch import nn
 
 from graphspec.errors import Code, Related, Sink, Span
+from graphspec.graph.complaints import complaint
 from graphspec.graph.expand import Expanded
 from graphspec.graph.ir import Edge, Graph, Node, Weights
 from graphspec.ops.build import as_module, build_part
-from graphspec.ops.registry import Call, OpError, Site
-from graphspec.ops.types import BATCH, TensorType
+from graphspec.ops.registry import Call, OpError, Site, Step
+from graphspec.ops.types import TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,8 @@ class _Inference:
         if built is None:
             return self._build(node, inputs, types)
         try:
+            if len(built.weights.steps) == 1 and _alike(types, built.weights.inputs[0]):
+                return _flatten(_run(built.whole, built.weights.steps[0], node, inputs))
             return _flatten(apply(built.whole, node, inputs))
         except Exception as error:
             self._report_share(node, built, types, error)
@@ -147,7 +149,7 @@ class _Inference:
             try:
                 part = build_part(step, Site(tuple(types), self._graph.tasks))
                 parts.append(part)
-                result = _flatten(apply(part, node if index == 0 else None, inputs))
+                result = _flatten(_run(part, step, node if index == 0 else None, inputs))
             except OpError as error:
                 self._report_op(node, weights, index, types, error)
                 return None
@@ -173,7 +175,8 @@ class _Inference:
                 message = f"`{weights.steps[index].op.name}` of `{node.name}`: {message}"
             self._sink.error(Code.BAD_ARGUMENT, span, message, error.hint)
             return
-        message = f"the node `{node.name}` cannot take its input: {error.message}"
+        inputs = "input" if len(types) == 1 else "inputs"
+        message = f"the node `{node.name}` cannot take its {inputs}: {error.message}"
         hint = "\n".join(filter(None, [error.hint, self._ledger(node, types, index)]))
         self._sink.error(Code.SHAPE_MISMATCH, self._place(node, weights, index), message, hint)
 
@@ -183,13 +186,10 @@ class _Inference:
         self._failed.add(node.weights)
         name = weights.steps[index].op.name
         got = " and ".join(str(type_) for type_ in types)
-        message = f"`{name}` of the node `{node.name}` does not fit {got}: {readable(error)}"
-        self._sink.error(
-            Code.SHAPE_MISMATCH,
-            self._place(node, weights, index),
-            message,
-            self._ledger(node, types, index),
-        )
+        said = complaint(error)
+        message = f"`{name}` of the node `{node.name}` does not fit {got}: {said.text}"
+        hint = "\n".join(filter(None, [said.hint, self._ledger(node, types, index)]))
+        self._sink.error(Code.SHAPE_MISMATCH, self._place(node, weights, index), message, hint)
 
     def _place(self, node: Node, weights: Weights, index: int) -> Span:
         """Return what to point at: the layer in a sequence, else what the node reads."""
@@ -225,7 +225,7 @@ class _Inference:
             Code.SHARE_MISMATCH,
             span,
             f"`{node.name}` applies the weights of `{owner}` to {' and '.join(map(str, types))}, "
-            f"but they were made for {' and '.join(first)}: {readable(error)}",
+            f"but they were made for {' and '.join(first)}: {complaint(error).text}",
             "shared weights need inputs of the same size; bring this one to it first",
             (Related(built.first.span, f"`{built.first.name}` is their first call"),),
         )
@@ -241,6 +241,27 @@ class _Inference:
             weights={name: self._built[name].weights for name in graph.weights},
         )
         return replace(expanded, graph=graph, broken=expanded.broken | self._failed)
+
+
+def _alike(types: Sequence[TensorType], others: Sequence[TensorType]) -> bool:
+    """Return whether types agree in rank, dtype and features, which recurrent weights depend on."""
+    return [(t.rank, t.dtype, t.shape[-1:]) for t in types] == [
+        (t.rank, t.dtype, t.shape[-1:]) for t in others
+    ]
+
+
+def _run(part: nn.Module | Call, step: Step, node: Node | None, inputs: list[torch.Tensor]) -> Any:
+    """Return what a part gives: by the op's own rule where running it is slow."""
+    if step.op.infer is None:
+        return apply(part, node, inputs)
+    site = Site(tuple(TensorType.of(value) for value in inputs))
+    return _meta(step.op.infer(step.args, site))
+
+
+def _meta(types: Any) -> Any:
+    if isinstance(types, TensorType):
+        return types.meta()
+    return tuple(_meta(each) for each in types)
 
 
 def apply(part: nn.Module | Call, node: Node | None, inputs: list[torch.Tensor]) -> Any:
@@ -284,22 +305,3 @@ def _state(whole: nn.Module | Call) -> dict[str, Any]:
         "parameters": {name: TensorType.of(p) for name, p in parameters.items()},
         "buffers": {name: TensorType.of(b) for name, b in buffers.items()},
     }
-
-
-def readable(error: BaseException) -> str:
-    """Return torch's complaint in one line, with the batch as ``N``."""
-    text = str(error).strip().split("\n")[0].rstrip(". ") or type(error).__name__
-    if isinstance(error, MemoryError):
-        return "it is too large"
-    if "overflow" in text.lower():
-        return "its size is beyond what torch can count"
-    text = re.sub(r"\d{7,}", _as_batch, text)
-    text = text.replace("torch.Size", "").replace("meta", "")
-    return text if len(text) <= 300 else text[:297] + "..."
-
-
-def _as_batch(match: re.Match[str]) -> str:
-    size = int(match.group())
-    if size % BATCH:
-        return match.group()
-    return "N" if size == BATCH else f"{size // BATCH}N"

@@ -177,7 +177,9 @@ class _Context:
             self.sink.error(self.codes.value, span, f"{subject}: {wanted['ctx']['error']}")
         else:
             message = f"{subject}: {_reason(wanted)}, got {shown}"
-            self.sink.error(self.codes.value, span, message)
+            numeric = str(wanted.get("ctx", {}).get("expected", "")).isdigit()
+            hint = _type_hint(value, "number") if numeric else None
+            self.sink.error(self.codes.value, span, message, hint)
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:
@@ -273,7 +275,10 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 
 def _field_names(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
     annotation = _annotation(model, path) if path else model
-    for choice in _alternatives(annotation):
+    choices = _alternatives(annotation)
+    # The short form of `from`, which is one edge, stands for a list of one.
+    members = [get_args(choice)[-1] for choice in choices if get_origin(choice) in (list, dict)]
+    for choice in [*choices, *(each for member in members for each in _alternatives(member))]:
         if _is_model(choice):
             return list(_fields(choice))
     return []

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 from torch import nn
@@ -35,16 +36,21 @@ class Function(nn.Module):
         return call_text(self.call)
 
 
-def call_text(call: Call) -> str:
-    """Return a call as Python writes it, its inputs shown as ``_``."""
-    name = getattr(call.function, "__qualname__", call.function.__class__.__name__)
-    if "." not in name:
-        module = getattr(call.function, "__module__", None) or "torch"
-        name = f"{module.removeprefix('_')}.{name}".replace("torch._C._nn", "torch.nn.functional")
-    words = ["[_, ...]" if call.packed else "_, ..." if call.fold else "_"]
-    words += [repr(value) for value in call.args]
+def call_text(call: Call, inputs: int = 1) -> str:
+    """Return a call as Python writes it, inputs shown as ``_``: ``torch.cat([_, ...], dim=1)``."""
+    places = ["[_, ...]"] if call.packed else ["_, ..."] if call.fold else ["_"] * inputs
+    words = [*places, *map(repr, call.args)]
     words += [f"{key}={value!r}" for key, value in call.kwargs.items()]
-    return f"{name.replace('_VariableFunctionsClass', 'torch')}({', '.join(words)})"
+    return f"{_public_name(call.function)}({', '.join(words)})"
+
+
+def _public_name(function: Callable[..., Any]) -> str:
+    """The name by which people know a function, wherever torch implements it."""
+    name = getattr(function, "__name__", type(function).__name__)
+    for module in ("torch", "torch.nn.functional", "operator"):
+        if getattr(import_module(module), name, None) is function:
+            return f"{module}.{name}"
+    return f"{function.__module__}.{name}"
 
 
 def build_part(step: Step, site: Site) -> nn.Module | Call:
@@ -83,8 +89,7 @@ def explain(error: BaseException, arguments: Sequence[str] = ()) -> tuple[str, s
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0].rstrip(". ") if lines else type(error).__name__
-    words = set(re.findall(r"\w+", text))
-    argument = next((name for name in arguments if name in words), None)
+    argument = next((word for word in re.findall(r"\w+", text) if word in arguments), None)
     return text, argument
 
 

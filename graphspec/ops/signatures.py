@@ -109,7 +109,7 @@ _DESCRIBED = {
 
 
 class LayerArgs(Args):
-    """Base of the arguments of a layer, whose descriptions come from torch, not from source code."""
+    """Base of the arguments of a layer, whose descriptions come from torch's docstrings."""
 
     model_config = ConfigDict(use_attribute_docstrings=False)
 
@@ -174,8 +174,10 @@ def argument_type(layer: type[nn.Module], parameter: Parameter) -> Any:
     if layer.__module__.endswith(".padding") and parameter.name == "padding":
         return a.IntEach
     kind = _look_up(_TYPES, layer, parameter.name, None) or _from_hint(parameter)
-    if kind is not None and parameter.default is None:
+    if parameter.default is None:
         return _OPTIONAL.get(id(kind))
+    if type(None) in get_args(parameter.hint):
+        return _OPTIONAL.get(id(kind), kind)
     return kind
 
 

@@ -48,7 +48,8 @@ def draw(
     Returns:
         A PNG file.
     """
-    # Figure instead of pyplot: no global state and no window system is touched.
+    # Figure and canvas instead of pyplot: no global state and no window system is touched.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
 
@@ -57,7 +58,16 @@ def draw(
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     size = (_PANEL_INCHES[0] * columns, _PANEL_INCHES[1] * rows)
-    figure = Figure(figsize=size, dpi=_DPI, facecolor=palette.ground, layout="constrained")
+    figure = Figure(figsize=size, dpi=_DPI, facecolor=palette.ground)
+    # fixed margins in inches: matplotlib's own layouts draw everything twice to find them
+    figure.subplots_adjust(
+        left=0.6 / size[0],
+        right=1 - 0.2 / size[0],
+        bottom=0.55 / size[1],
+        top=1 - 0.4 / size[1],
+        wspace=0.22,
+        hspace=0.42,
+    )
     for number, (metric, title) in enumerate(panels, start=1):
         axes = figure.add_subplot(rows, columns, number)
         _dress(axes, title, palette)
@@ -71,7 +81,7 @@ def draw(
         axes.legend(frameon=False, labelcolor=palette.ink, fontsize=8)
     buffer = io.BytesIO()
     # without the version of matplotlib in it, the same curves are the same bytes
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -18,7 +18,7 @@ def render(run: Path, found: Mapping[str, Any], records: Sequence[Record]) -> st
     """Return the report.
 
     Args:
-        run: The run folder, of which spec, environment and diagram are read.
+        run: The run folder, of which spec, environment, diagram and curves are read.
         found: The summary.
         records: The lines of ``metrics.jsonl``.
 
@@ -46,7 +46,7 @@ def render(run: Path, found: Mapping[str, Any], records: Sequence[Record]) -> st
         spec=(run / folder.SPEC).read_text(encoding="utf-8"),
         environment=folder.read_json(run / folder.ENVIRONMENT),
         graph=_data_uri(graph.read_bytes(), "image/svg+xml") if graph.exists() else None,
-        light=_data_uri(curves.draw(records, classes, best_epoch), "image/png"),
+        light=_data_uri((run / folder.CURVES).read_bytes(), "image/png"),
         dark=_data_uri(curves.draw(records, classes, best_epoch, dark=True), "image/png"),
         score_header=header,
         score_rows=rows,

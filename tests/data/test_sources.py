@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -96,3 +98,31 @@ def test_check_falls_back_to_the_section_and_likes_good_names() -> None:
 def test_the_whole_training_split_cannot_be_held_out() -> None:
     with pytest.raises(ValidationError, match="less than 1"):
         Data(source="fashion-mini", validation=1.0)
+
+
+@pytest.mark.parametrize("source", ["cifar100", "fashion-mnist"])
+def test_strange_folders(source: str, tmp_path: Path, codes_of: Callable) -> None:
+    def outcome(root: str) -> tuple[list[Code], str]:
+        return codes_of(lambda: load(Data(source=source, root=root), 0))
+
+    codes, text = outcome("x" * 5000)
+    assert codes == [Code.FILE_UNREADABLE]
+    assert "File name too long" in text
+    (tmp_path / "file").touch()
+    for root in (str(tmp_path / "file"), "~nobody-of-that-name/data", "a\0b", str(tmp_path)):
+        codes, text = outcome(root)
+        assert codes == [Code.DATA_NOT_FOUND], root
+        assert f"`{root[:1]}" in text
+        assert "`--data fashion-mini`" in text
+
+
+def test_a_folder_without_permission(
+    tmp_path: Path, codes_of: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", forbidden)
+    codes, text = codes_of(lambda: load(Data(source="cifar100", root=str(tmp_path)), 0))
+    assert codes == [Code.FILE_UNREADABLE]
+    assert f"cannot read CIFAR-100 in `{tmp_path}`: Permission denied" in text

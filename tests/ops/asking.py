@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from pydantic import ValidationError
 from torch import nn
 
@@ -44,14 +45,12 @@ def refusal(
     op: str, types: TensorType | list[TensorType], **arguments: Any
 ) -> tuple[str, str | None, str | None]:
     """Message, hint and argument with which an op refuses to be built."""
-    try:
+    with pytest.raises(OpError) as caught:
         build(op, types, **arguments)
-    except OpError as error:
-        assert str(error) == error.message
-        assert not error.message.endswith(".")
-        return error.message, error.hint, error.argument
-    message = f"{op} was built"
-    raise AssertionError(message)
+    error = caught.value
+    assert str(error) == error.message
+    assert not error.message.endswith(".")
+    return error.message, error.hint, error.argument
 
 
 def complaints(op: str, **arguments: Any) -> dict[str, str]:

@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from graphspec.ops.types import BATCH, TensorType
-
-from .asking import call, complaints, module, of, refusal
+from tests.ops.asking import call, complaints, module, of, refusal
 
 
 def test_head_is_a_linear_layer_to_the_classes_of_its_task() -> None:

@@ -5,8 +5,7 @@ import operator
 import torch
 
 from graphspec.ops.types import BATCH, TensorType
-
-from .asking import call, of, refusal
+from tests.ops.asking import call, of, refusal
 
 
 def test_concat_joins_in_order() -> None:

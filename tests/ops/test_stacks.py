@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from graphspec.ops.types import BATCH, TensorType
-
-from .asking import complaints, module, of, refusal
+from tests.ops.asking import complaints, module, of, refusal
 
 IMAGE = of(3, 32, 32)
 
