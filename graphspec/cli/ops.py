@@ -66,7 +66,7 @@ def _listing(found: list[Op]) -> Table:
     table.add_column(min_width=18, style="bold" if terminal.coloured(sys.stdout) else "")
     table.add_column(overflow="fold")
     for op in found:
-        table.add_row(f"  {op.name}", op.summary)
+        table.add_row(f"  {op.name}", op.summary.replace("``", "`"))
     return table
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graphspec.cli import terminal
@@ -66,7 +67,7 @@ def command(
             continue
         title = page.graph.name + (f": {page.graph.description}" if page.graph.description else "")
         print("\n" * bool(number) + f"{title}\n")
-        terminal.show(_wide(page), lambda page=page: _narrow(page))
+        terminal.show(_wide(page), partial(_narrow, page))
         print("\n".join(["", *_totals(page)]), flush=True)
     if form is Format.JSON:
         shown: Any = records[0] if len(specs) == 1 else records

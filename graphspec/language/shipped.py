@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import graphspec
 from graphspec.errors import Code, SpecError, did_you_mean, fail
 
 _SUFFIXES = (".yaml", ".yml")
@@ -13,7 +12,7 @@ _SUFFIXES = (".yaml", ".yml")
 
 def folder() -> Path:
     """Return the folder of the shipped specs: inside the installed package, or of the checkout."""
-    package = Path(graphspec.__file__).parent
+    package = Path(__file__).parent.parent
     inside = package / "specs"
     return inside if inside.is_dir() else package.parent / "specs"
 

@@ -1,6 +1,6 @@
 """Code blocks of README and docs run, and print what the page says.
 
-- ``python`` blocks run, each page in one namespace; a block of output may follow as ``text``.
+- ``python`` blocks run, each page in one namespace; a ``text`` block right after one is its output.
 - ``console`` blocks run line by line (``$ command``) in one folder per page; their output is
   compared. ``...`` stands for anything; under ``<!-- numbers vary -->`` digits are not compared.
 - ``yaml`` blocks that are whole specs validate; others are well-formed.
@@ -10,6 +10,9 @@ docs/errors.md has wrong specs on purpose: tests/contracts/test_errors.py reads 
 
 from __future__ import annotations
 
+import contextlib
+import doctest
+import io
 import os
 import re
 import subprocess
@@ -18,7 +21,7 @@ from pathlib import Path
 
 import pytest
 from sybil import Example, Sybil
-from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+from sybil.parsers.markdown import CodeBlockParser
 
 from graphspec import compiler
 from graphspec.errors import Sink, Source
@@ -30,10 +33,38 @@ PAGES = [page for page in PAGES if page.name != "errors.md"]
 VARY = "<!-- numbers vary -->"
 
 
+def run_python(example: Example) -> None:
+    if str(example.parsed).startswith(">>>"):
+        run_session(example)
+        return
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(str(example.parsed), str(example.path), "exec"), example.namespace)
+    example.namespace["_printed"] = (example.region.end, printed.getvalue())
+
+
+def run_session(example: Example) -> None:
+    """Run a block that shows a session (``>>>``) as a doctest."""
+    source = str(example.parsed)
+    parser, found = doctest.DocTestParser(), list[str]()
+    test = parser.get_doctest(source, example.namespace, example.path, example.path, example.line)
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(
+        test, out=found.append, clear_globs=False
+    )
+    assert not found, "".join(found)
+    example.namespace.update(test.globs)
+
+
+def check_output(example: Example) -> None:
+    """Compare a ``text`` block with what the ``python`` block right before it printed."""
+    end, printed = example.namespace.get("_printed", (-1, ""))
+    if end >= 0 and not example.document.text[end : example.region.start].strip("`\n "):
+        assert str(example.parsed).strip() == printed.strip()
+
+
 def run_console(example: Example) -> None:
     before = example.document.text[: example.region.start].rstrip()
     loosely = before.endswith(VARY)
-    for part in re.split(r"^\$ ", example.parsed, flags=re.MULTILINE)[1:]:
+    for part in re.split(r"^\$ ", str(example.parsed), flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
         done = subprocess.run(
             ["bash", "-c", command],
@@ -60,7 +91,7 @@ def matches(expected: str, found: str, loosely: bool) -> bool:
 
 
 def check_yaml(example: Example) -> None:
-    text = example.parsed
+    text = str(example.parsed)
     if "graphspec: 1" in text:
         compiler.check(compiler.load_text(text, "block.yaml"))
         return
@@ -78,7 +109,8 @@ def test_blocks(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "specs").symlink_to(ROOT / "specs")
     parsers = [
-        PythonCodeBlockParser(),
+        CodeBlockParser("python", run_python),
+        CodeBlockParser("text", check_output),
         CodeBlockParser("console", run_console),
         CodeBlockParser("yaml", check_yaml),
     ]
