@@ -9,12 +9,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.errors import Code, Diagnostic, Sink, did_you_mean
+from graphspec.errors import Code, Diagnostic, Sink, did_you_mean, fail
 from graphspec.language import shipped
 from graphspec.language.compose import Override, compose, compose_text, override, overrides_of
 from graphspec.language.models import Parsed, Spec, parse
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 Overrides = Mapping[str, Any] | Sequence[Override] | None
 """Values from outside the file: paths to values, or what the command line made of its options."""
+
+
+DIAGRAM_FORMATS = ("svg", "png", "dot", "mmd")
+"""What `render` writes, by suffix: pictures, Graphviz's DOT, Mermaid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +184,51 @@ def render(
         SpecError: With every mistake in the spec; ``bad-option`` for another suffix;
             ``render-failed`` if the picture cannot be made; ``cannot-write``.
     """
-    from graphspec.backends import picture
     from graphspec.graph import passes
     from graphspec.graph.ir import Graph
 
+    path = Path(path)
+    kind = diagram_format(path)
     graph = spec if isinstance(spec, Graph) else check(spec).graph
-    return picture.save(passes.run(passes.select(graph, tasks)), Path(path))
+    content = draw(passes.run(passes.select(graph, tasks)), kind)
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        code = Code.DISK_FULL if full else Code.CANNOT_WRITE
+        reason = error.strerror or str(error)
+        raise fail(code, f"cannot write the diagram `{path}`: {reason}") from error
+    return path
+
+
+def draw(graph: Graph, kind: str) -> bytes:
+    """Return the diagram of a typed graph in one of `DIAGRAM_FORMATS`.
+
+    Raises:
+        SpecError: ``render-failed`` if a picture cannot be made.
+    """
+    if kind == "mmd":
+        from graphspec.backends import mermaid
+
+        return mermaid.write(graph).encode()
+    from graphspec.backends import dot, picture
+
+    text = dot.write(graph)
+    return text.encode() if kind == "dot" else picture.picture(text, kind)
+
+
+def diagram_format(path: Path) -> str:
+    """Return the format that a file's suffix asks for.
+
+    Raises:
+        SpecError: ``bad-option`` if it is none of `DIAGRAM_FORMATS`.
+    """
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in DIAGRAM_FORMATS:
+        known = ", ".join(f"`.{each}`" for each in DIAGRAM_FORMATS)
+        message = f"`{path}` does not say how to draw"
+        raise fail(Code.BAD_OPTION, message, f"end the file's name in one of {known}")
+    return kind
 
 
 def signature_of(parsed: Parsed, sink: Sink) -> Signature | None:

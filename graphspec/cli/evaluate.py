@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from enum import Enum
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from graphspec.cli import terminal
 from graphspec.cli.options import DataRoot, Device, Format, TextOrJson
+
+if TYPE_CHECKING:
+    from graphspec.language.signature import TaskSpec
 
 EXAMPLES = (
     "graphspec evaluate runs/arch5-20260102-030405",
@@ -68,15 +73,24 @@ def command(
     if form is Format.JSON:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        print("\n".join(_text(found)))
+        print("\n".join(_text(found, _tasks(folder))))
 
 
-def _text(found: dict[str, Any]) -> list[str]:
+def _tasks(folder: Path) -> Mapping[str, TaskSpec]:
+    """Return the tasks of the run's data source, which know the names of the classes."""
+    from graphspec import compiler
+    from graphspec.data import sources
+    from graphspec.training.folder import SPEC
+
+    section = compiler.load(folder / SPEC).data
+    return sources.describe(section.source).tasks if section else {}
+
+
+def _text(found: dict[str, Any], offered: Mapping[str, TaskSpec]) -> list[str]:
     from graphspec.training import summary
 
-    tasks = [key.removesuffix("/loss") for key in found if key.endswith("/loss")]
     rows = []
-    for task in tasks:
+    for task in (key.removesuffix("/loss") for key in found if key.endswith("/loss")):
         scores = (found.get(f"{task}/{name}") for name in ("top1", "top5"))
         accuracies = ["–" if score is None else summary.percent(score) for score in scores]
         rows.append([task, f"{found[f'{task}/loss']:.4f}", *accuracies])
@@ -88,10 +102,14 @@ def _text(found: dict[str, Any]) -> list[str]:
         *summary.table(["task", "loss", "top-1", "top-5"], rows),
         f"weighted loss {found['loss']:.4f}",
     ]
-    lines += summary.agreement({"agreement": {found["split"]: found["agreement"]}})
+    lines += [
+        f"agreement {summary.percent(value)}: the predicted {task} class lies in the predicted "
+        f"{offered[task].parent} class"
+        for task, value in found["agreement"].items()
+    ]
     width = shutil.get_terminal_size().columns if terminal.is_terminal(sys.stdout) else 100
     for task, counts in found["confusion"].items():
-        names = [str(number) for number in range(len(counts))]
+        names = offered[task].names or [str(number) for number in range(len(counts))]
         table = {"task": task, "split": found["split"], "names": names, "counts": counts}
         lines += ["", *summary.confusion(table, width)]
     return lines

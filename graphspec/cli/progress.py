@@ -86,6 +86,7 @@ class Bar(Lines):
             progress.TextColumn("{task.fields[speed]}"),
             console=terminal.console(),
             transient=True,
+            refresh_per_second=2,
             expand=True,
         )
         self._task: progress.TaskID | None = None
@@ -124,12 +125,13 @@ def header_lines(header: Header) -> list[str]:
         for name, classes in header.tasks.items()
     )
     facts = "; ".join(f"{label}: {value}" for label, value in header.facts)
+    epochs = "epoch" if header.epochs == 1 else "epochs"
     begun = f", {header.start_epoch} done" if header.start_epoch else ""
     return [
         f"{header.name} on {header.data}: {samples} images",
         f"tasks: {tasks}",
         f"{count_text(header.parameters)} parameters on {header.device}; {facts}",
-        f"{header.epochs} epochs of {header.steps} steps of {header.batch_size} images{begun}; "
+        f"{header.epochs} {epochs} of {header.steps} steps of {header.batch_size} images{begun}; "
         f"seed {header.seed}; run folder: {header.folder}",
     ]
 

@@ -42,10 +42,13 @@ def newest_unfinished(spec: Spec, data: str | None, where: Path = RUNS) -> Path:
         SpecError: ``not-a-run`` if there is none; runs of the same name whose topology differs
             are named.
     """
-    others = []
+    others, finished = [], []
     for path in _by_age(where):
-        stored = _unfinished(path)
+        stored = _spec(path)
         if stored is None or stored.name != spec.name:
+            continue
+        if _is_finished(path):
+            finished.append(path)
             continue
         same_data = data is None or (stored.data is not None and stored.data.source == data)
         if stored.hash() == spec.hash() and same_data:
@@ -56,6 +59,8 @@ def newest_unfinished(spec: Spec, data: str | None, where: Path = RUNS) -> Path:
     if others:
         message += " with this topology and data"
         hint = f"an unfinished run of other values: `graphspec train {others[0]} --resume`"
+    elif finished:
+        hint = f"take a finished one further: `graphspec train {finished[0]} --resume --epochs N`"
     raise fail(Code.NOT_A_RUN, message, hint)
 
 
@@ -72,13 +77,19 @@ def _written(path: Path) -> float:
     return max(times, default=0.0)
 
 
-def _unfinished(path: Path) -> Spec | None:
-    """Return the spec of a run that is not finished, or None for any other folder."""
+def _is_finished(path: Path) -> bool:
+    """Return whether a run has come to its end; one without a readable summary has not."""
+    try:
+        return (path / folder.SUMMARY).is_file() and Run.open(path).status == "finished"
+    except SpecError:
+        return False
+
+
+def _spec(path: Path) -> Spec | None:
+    """Return the spec of a run, or None where it is damaged."""
     from graphspec import compiler
 
     try:
-        if (path / folder.SUMMARY).is_file() and Run.open(path).status == "finished":
-            return None
         return compiler.load(path / folder.SPEC)
     except SpecError:
         return None

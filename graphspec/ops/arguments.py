@@ -20,6 +20,9 @@ from graphspec.errors import suggest
 MAX_COUNT = 4096
 """Most layers, chunks or other parts that one op makes: beyond it building alone takes minutes."""
 
+MAX_LAYERS = 256
+"""Most layers of one recurrent module: torch's time to build them grows with their square."""
+
 MAX_SIZE = 2**31 - 1
 """Largest size of a dimension: torch's kernels index with 32 bits."""
 
@@ -131,6 +134,9 @@ Natural = Annotated[_Natural, Expected("an integer of at least 0")]
 Count = Annotated[
     int, Strict(), Field(ge=1, le=MAX_COUNT), Expected(f"an integer from 1 to {MAX_COUNT}")
 ]
+Layers = Annotated[
+    int, Strict(), Field(ge=1, le=MAX_LAYERS), Expected(f"an integer from 1 to {MAX_LAYERS}")
+]
 Float = Annotated[_Number, Expected("a number")]
 Probability = Annotated[_Number, Field(ge=0.0, le=1.0), Expected("a number from 0 to 1")]
 Bool = Annotated[bool, Strict(), Expected("true or false")]
@@ -173,8 +179,8 @@ IntEach = Annotated[
     Expected("an integer, or a list of one for each side"),
 ]
 AdaptiveEach = Annotated[
-    _Positive | Annotated[tuple[_Positive | None, ...], Field(min_length=1, max_length=3)] | None,
-    Expected("a positive integer, null (the size of the input), or a list of them"),
+    _Positive | Annotated[tuple[_Positive | None, ...], Field(min_length=1, max_length=3)],
+    Expected("a positive integer, or a list of them, null being the size of the input"),
 ]
 
 PadMode = Annotated[str, OneOf(("constant", "reflect", "replicate", "circular"))]

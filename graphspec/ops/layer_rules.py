@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from graphspec.ops.checks import (
+    listing,
     need_float,
     need_integer,
     need_rank,
@@ -58,7 +59,8 @@ INPUTS: Mapping[str, tuple[int, tuple[str, ...]]] = {
 
 _ANY = tuple(range(1, 33))
 _RANKS: Mapping[str, tuple[int, ...]] = {
-    **dict.fromkeys(("Linear", "Bilinear", "LayerNorm", "RMSNorm", "GroupNorm", "GLU"), _ANY[1:]),
+    **dict.fromkeys(("Linear", "Bilinear", "LayerNorm", "RMSNorm", "GroupNorm"), _ANY[1:]),
+    **dict.fromkeys(("GLU", "FeatureAlphaDropout"), _ANY[1:]),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Softmin"), _ANY[1:]),
     **dict.fromkeys(("CosineSimilarity", "PairwiseDistance", "Flatten", "Unflatten"), _ANY[1:]),
     **dict.fromkeys(("RNN", "LSTM", "GRU", "MultiheadAttention", "Fold"), (3,)),
@@ -235,11 +237,26 @@ def _check_either(name: str, values: Mapping[str, Any], one: str, other: str) ->
 def infer(name: str) -> Callable[[Any, Site], Types] | None:
     """Return how a layer's output types follow without running it, where running is slow.
 
-    On the meta device torch runs a recurrent layer step by step in Python.
+    On the meta device torch runs a recurrent layer step by step and a bilinear one output by
+    output, in Python.
     """
     if name in ("RNN", "LSTM", "GRU"):
         return partial(_recurrent, name)
-    return None
+    return _bilinear if name == "Bilinear" else None
+
+
+def _bilinear(args: Any, site: Site) -> Types:
+    """Type of the output, all sizes but the last being those of the inputs.
+
+    Raises:
+        OpError: If they differ.
+    """
+    left, right = site.types
+    if left.shape[:-1] != right.shape[:-1]:
+        message = "`Bilinear` needs inputs that differ in the last size only"
+        message += f", got {listing(site.types)}"
+        raise OpError(message, "`op: reshape` or `op: flatten` one of them")
+    return TensorType((*left.shape[:-1], args.out_features), left.dtype)
 
 
 def _recurrent(name: str, args: Any, site: Site) -> Types:

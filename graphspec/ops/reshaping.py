@@ -127,6 +127,9 @@ def squeeze(args: SqueezeArgs, site: Site) -> Call:
     """The input without dimensions of size 1."""
     wanted = args.dim if isinstance(args.dim, tuple) else (args.dim,)
     dims = tuple(dimension("squeeze", site.type, dim) for dim in wanted)
+    if len(set(dims)) < len(dims):
+        message = "`squeeze` names a dimension twice"
+        raise OpError(message, "name each once", "dim")
     for dim in dims:
         if site.type.shape[dim] != 1:
             message = f"`squeeze` takes dimensions of size 1, dimension {dim} of {site.type} is not"

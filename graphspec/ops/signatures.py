@@ -52,7 +52,7 @@ _CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
 }  # fmt: skip
 
 _TYPES: Mapping[tuple[str, str], Any] = {
-    ("", "num_layers"): a.Count,
+    ("", "num_layers"): a.Layers,
     ("", "kernel_size"): a.SizeEach,
     ("", "stride"): a.SizeEach,
     ("", "dilation"): a.SizeEach,
@@ -176,7 +176,8 @@ def argument_type(layer: type[nn.Module], parameter: Parameter) -> Any:
     kind = _look_up(_TYPES, layer, parameter.name, None) or _from_hint(parameter)
     if parameter.default is None:
         return _OPTIONAL.get(id(kind))
-    if type(None) in get_args(parameter.hint):
+    forced = _look_up(_DEFAULTS, layer, parameter.name, None) is not None
+    if type(None) in get_args(parameter.hint) and not forced:
         return _OPTIONAL.get(id(kind), kind)
     return kind
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from graphspec.errors import Code, Sink
+from graphspec.errors import Code, Sink, Span
 from graphspec.language.recipe import Train
 from graphspec.training import devices, metrics, optimizers
 from graphspec.training.optimizers import Spans
+
+if TYPE_CHECKING:
+    from graphspec.language.models import Spec
 
 
 def check(train: Train, tasks: Mapping[str, int] | None, sink: Sink, span: Spans) -> None:
@@ -30,3 +34,18 @@ def check(train: Train, tasks: Mapping[str, int] | None, sink: Sink, span: Spans
         message = f"`device: {train.device}` is no device"
         hint = "write `auto`, `cpu`, `cuda`, `cuda:1` or `mps`"
         sink.error(Code.BAD_DEVICE, span(("train", "device")), message, hint)
+
+
+def check_spec(spec: Spec, tasks: Mapping[str, int] | None, sink: Sink) -> None:
+    """Report the mistakes in a spec's recipe, each at its place in the spec's files.
+
+    Args:
+        spec: The spec.
+        tasks: Number of classes by task, or None where they are not known.
+        sink: Where mistakes go: see `check`.
+    """
+
+    def span(path: tuple[str, ...], key: bool = False) -> Span | None:
+        return spec.locate(*path, key=key)
+
+    check(spec.train, tasks, sink, span)

@@ -12,10 +12,12 @@ from graphspec.training.observer import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 _COLUMNS = 3
-_PANEL_INCHES = (4.4, 3.1)
-_DPI = 144
+_PANEL_INCHES = (3.7, 2.6)
+_LEGEND_INCHES = 0.4
+_DPI = 160
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,16 @@ def draw(
     panels = [("loss", "loss"), *((f"{task}/top1", f"{task}: accuracy") for task in classes)]
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    size = (_PANEL_INCHES[0] * columns, _PANEL_INCHES[1] * rows)
+    size = (_PANEL_INCHES[0] * columns, _PANEL_INCHES[1] * rows + _LEGEND_INCHES)
     figure = Figure(figsize=size, dpi=_DPI, facecolor=palette.ground)
     # fixed margins in inches: matplotlib's own layouts draw everything twice to find them
     figure.subplots_adjust(
-        left=0.6 / size[0],
-        right=1 - 0.2 / size[0],
-        bottom=0.55 / size[1],
-        top=1 - 0.4 / size[1],
-        wspace=0.22,
-        hspace=0.42,
+        left=0.5 / size[0],
+        right=1 - 0.15 / size[0],
+        bottom=(0.5 + _LEGEND_INCHES) / size[1],
+        top=1 - 0.35 / size[1],
+        wspace=0.2,
+        hspace=0.45,
     )
     for number, (metric, title) in enumerate(panels, start=1):
         axes = figure.add_subplot(rows, columns, number)
@@ -76,12 +78,21 @@ def draw(
             task = metric.rsplit("/", 1)[0]
             if classes[task] > TOP:
                 _lines(axes, records, f"{task}/top5", palette, thin=True)
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
-        _mark_best(axes, best_epoch, palette)
-        axes.legend(frameon=False, labelcolor=palette.ink, fontsize=8)
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        if best_epoch:
+            axes.axvline(best_epoch, color=palette.mark, linewidth=1, linestyle="--", zorder=1)
+    figure.legend(
+        handles=_legend(palette, max(classes.values(), default=0) > TOP, bool(best_epoch)),
+        loc="lower center",
+        ncols=4,
+        frameon=False,
+        labelcolor=palette.ink,
+        fontsize=9,
+    )
     buffer = io.BytesIO()
     # without the version of matplotlib in it, the same curves are the same bytes
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    canvas = FigureCanvasAgg(figure)
+    canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
@@ -111,12 +122,9 @@ def _lines(
         points = [(r["epoch"], r[metric]) for r in records if r["split"] == split and metric in r]
         if not points:
             continue
-        name = metric.rsplit("/", 1)[-1].replace("top", "top-")
-        label = split if metric == "loss" else f"{split} {name}"
         axes.plot(
             [epoch for epoch, _ in points],
             [value for _, value in points],
-            label=label,
             linewidth=1.1 if thin else 2,
             linestyle=":" if thin else "-",
             markersize=(2.5 if thin else 4) if len(points) <= 30 else 0,
@@ -124,8 +132,20 @@ def _lines(
         )
 
 
-def _mark_best(axes: Axes, best_epoch: int, palette: _Palette) -> None:
-    if best_epoch:
-        axes.axvline(
-            best_epoch, color=palette.mark, linewidth=1, linestyle="--", label="best", zorder=1
-        )
+def _legend(palette: _Palette, top5: bool, best: bool) -> list[Line2D]:
+    """Return one entry for each kind of line, for all panels together."""
+    from matplotlib.lines import Line2D
+
+    entries = [
+        Line2D([], [], color=palette.train, linewidth=2, marker="o", markersize=4, label="train"),
+        Line2D(
+            [], [], color=palette.validation, linewidth=2, marker="s", markersize=4,
+            label="validation",
+        ),
+    ]  # fmt: skip
+    if top5:
+        label = "accuracy: solid top-1, dotted top-5"
+        entries.append(Line2D([], [], color=palette.mark, linestyle=":", label=label))
+    if best:
+        entries.append(Line2D([], [], color=palette.mark, linestyle="--", label="kept weights"))
+    return entries

@@ -121,7 +121,8 @@ def explained_writing(path: Path) -> Iterator[None]:
             hint = "free some space, then go on with `--resume`"
             raise fail(Code.DISK_FULL, message, hint) from error
         message = f"`{path}` cannot be written: {error.strerror or error}"
-        raise fail(Code.CANNOT_WRITE, message, "choose another folder with `--out`") from error
+        hint = "make it writable, or choose another folder with `--out`"
+        raise fail(Code.CANNOT_WRITE, message, hint) from error
 
 
 @contextmanager

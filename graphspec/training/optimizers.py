@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.optim import Optimizer
@@ -13,8 +13,13 @@ from torch.optim import Optimizer
 from graphspec.errors import Code, Sink, Span, did_you_mean
 from graphspec.language.recipe import Train
 
-Spans = Callable[[tuple[str, ...]], "Span | None"]
-"""Where a path of the spec stands, e.g. ``("train", "optimizer", "betas")``."""
+
+class Spans(Protocol):
+    """Tells where a path of a spec stands, such as ``("train", "optimizer", "betas")``."""
+
+    def __call__(self, path: tuple[str, ...], key: bool = False) -> Span | None:
+        """Return the place of the value, or of the key itself."""
+
 
 _UNFIT = {
     "Optimizer": "it is the base class",
@@ -64,7 +69,8 @@ def check(train: Train, sink: Sink, span: Spans) -> None:
         else:
             hint = did_you_mean(key, known, f"arguments of {name}", limit=20)
         message = f"`{key}` is no argument of `{name}`"
-        sink.error(Code.UNKNOWN_ARGUMENT, span(("train", "optimizer", key)), message, hint)
+        where = span(("train", "optimizer", key), key=True)
+        sink.error(Code.UNKNOWN_ARGUMENT, where, message, hint)
     if not unknown:
         _check_values(train, sink, span)
 

@@ -97,7 +97,11 @@ def _measured(setup: Setup, found: dict[str, Evaluation]) -> dict[str, Any]:
     """Return the part of a summary that tells what the best weights reach."""
     tasks: dict[str, dict[str, Any]] = {}
     for name, task in setup.tasks.items():
-        tasks[name] = {"classes": task.classes, "weight": setup.losses.weights[name]}
+        tasks[name] = {
+            "classes": task.classes,
+            "weight": setup.losses.weights[name],
+            "parent": task.parent if task.parent in setup.tasks else None,
+        }
         for split, evaluation in found.items():
             prefix = f"{name}/"
             scores = evaluation.scores.items()

@@ -116,6 +116,8 @@ def restore(run: Path, state: State, spec: Spec, epochs_asked: bool) -> None:
         if state.finished == "early-stopping":
             state.waited = 0
         state.finished = None
+    elif state.finished is None and state.epoch >= spec.train.epochs and not state.step:
+        state.finished = "epochs"  # fewer epochs were asked for than are done
     folder.rewind(run, state.epoch)
 
 

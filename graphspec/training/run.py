@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from graphspec import compiler
-from graphspec.errors import Code, SpecError, did_you_mean, fail
+from graphspec.errors import Code, did_you_mean, fail
 from graphspec.training import (
     allocator,
     checkpoint,
@@ -23,6 +23,7 @@ from graphspec.training import (
     results,
     resume,
     setup,
+    start,
 )
 from graphspec.training.checkpoint import State
 from graphspec.training.evaluation import evaluate as measure_split
@@ -34,8 +35,6 @@ from graphspec.training.setup import Setup
 
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
-
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -148,8 +147,8 @@ def train(
             state, fused = _fresh(made)
             run_folder = folder.create(target, made.spec.name)
             job = _job(made, run_folder, watcher, stop)
-            header = _header(made, job, state, fused, threshold)
-            _write_start(made, job, header)
+            header = start.describe(made, job, state, fused, threshold)
+            start.write(made, job, header)
             checkpoint.save(state.capture(job.spec_hash), run_folder / folder.LAST)
             return _run(made, job, state, header)
 
@@ -191,7 +190,7 @@ def _resume(
             state, fused = _fresh(made)
             resume.restore(run, state, own, asked)
             job = _job(made, run, observer, stop)
-            header = _header(made, job, state, fused, threshold)
+            header = start.describe(made, job, state, fused, threshold)
             again = environment.collect(Path.cwd()) | {"epoch": state.epoch, "step": state.step}
             described["resumed"] = [*described.get("resumed", []), again]
             folder.write_json(run / folder.ENVIRONMENT, described)
@@ -300,63 +299,6 @@ def _job(made: Setup, path: Path, observer: Observer, stop: Interrupts) -> Job:
         observer=observer,
         stop=stop,
     )
-
-
-def _header(made: Setup, job: Job, state: State, fused: bool, threshold: int | None) -> Header:
-    recipe, data = made.recipe, made.data
-    splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    facts = (
-        ("optimizer", f"{recipe.optimizer.name}, {'fused' if fused else 'not fused'}"),
-        ("memory order", "channels-last" if recipe.channels_last else "contiguous"),
-        ("allocator", f"keeps blocks up to {threshold // _MIB} MiB" if threshold else "not tuned"),
-    )
-    return Header(
-        name=made.spec.name,
-        folder=job.folder,
-        data=data.name,
-        samples={name: len(split.images) for name, split in splits.items()},
-        tasks=job.classes,
-        weights=made.losses.weights,
-        parameters=sum(p.numel() for p in state.model.parameters() if p.requires_grad),
-        device=devices.describe(job.device),
-        epochs=recipe.epochs,
-        steps=len(job.train),
-        batch_size=recipe.batch_size,
-        start_epoch=state.epoch,
-        seed=recipe.seed,
-        facts=facts,
-    )
-
-
-def _write_start(made: Setup, job: Job, header: Header) -> None:
-    """Write what is known before the first step: spec, diagram, environment."""
-    folder.write_text(job.folder / folder.SPEC, made.spec.resolved_yaml())
-    source = made.spec.path.parent if made.spec.path.is_file() else Path.cwd()
-    data = made.data
-    described = environment.collect(source) | {
-        "spec": str(made.spec.path),
-        "spec_hash": job.spec_hash,
-        "seed": header.seed,
-        "device": header.device,
-        "parameters": header.parameters,
-        "choices": dict(header.facts),
-        "data": {
-            "name": data.name,
-            "fingerprint": data.fingerprint,
-            "origin": str(data.origin),
-            "samples": dict(header.samples),
-            "warnings": [warning.message for warning in data.warnings],
-        },
-        "resumed": [],
-    }
-    folder.write_json(job.folder / folder.ENVIRONMENT, described)
-    folder.write_text(job.folder / folder.METRICS, "")
-    try:
-        compiler.render(made.graph, job.folder / folder.GRAPH)
-    except SpecError as error:
-        if error.diagnostics[0].code is not Code.RENDER_FAILED:
-            raise
-        job.observer.warning(f"no diagram: {error.diagnostics[0].message}")
 
 
 def _private_random_numbers(device: torch.device) -> Any:

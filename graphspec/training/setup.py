@@ -18,7 +18,7 @@ from graphspec.errors import Code, Diagnostic, Sink, fail
 from graphspec.language.recipe import Data, Train
 from graphspec.language.signature import TaskSpec
 from graphspec.training import devices
-from graphspec.training.check import check
+from graphspec.training.check import check_spec
 from graphspec.training.losses import Losses
 from graphspec.training.observer import Observer
 
@@ -99,7 +99,7 @@ def load(spec: Spec | str | Path, overrides: Mapping[str, Any], observer: Observ
     checked = compiler.check(spec, overrides or None)
     loaded, sink = checked.spec, Sink()
     classes = {name: task.classes for name, task in checked.graph.tasks.items()}
-    check(loaded.train, classes, sink, lambda path: loaded.locate(*path))
+    check_spec(loaded, classes, sink)
     sink.raise_if_errors()
     for warning in checked.warnings:
         observer.warning(_words(warning))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from graphspec.training.run import Run
+if TYPE_CHECKING:
+    from graphspec.training.run import Run
 
 _TABLE_CLASSES = 20
 """Most classes for which the table of confusion is printed; beyond, only the worst pairs."""
@@ -63,8 +64,9 @@ def agreement(summary: Any) -> list[str]:
     for split, values in summary["agreement"].items():
         for task, value in values.items():
             found.setdefault(task, []).append(f"{split} {percent(value)}")
+    parents = {task: summary["tasks"][task]["parent"] for task in found}
     return [
-        f"agreement (the predicted {task} class lies in the predicted coarser class): "
+        f"agreement (the predicted {task} class lies in the predicted {parents[task]} class): "
         + ", ".join(parts)
         for task, parts in found.items()
     ]

@@ -151,8 +151,9 @@ def test_several_inputs() -> None:
         (
             "einsum",
             {"equation": "ab->a"},
-            "`equation: ab->a` does not suit [N, 3, 8]: the number of subscripts in the equation "
-            "(2) does not match the number of dimensions (3) for operand 0 and no ellipsis was given",
+            "`equation: ab->a` does not suit [N, 3, 8]: the number of subscripts in the "
+            "equation (2) does not match the number of dimensions (3) for operand 0 and no "
+            "ellipsis was given",
             "equation",
         ),
     ],

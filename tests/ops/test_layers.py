@@ -6,7 +6,7 @@ from torch import nn
 
 from graphspec.ops import load_ops
 from graphspec.ops.layers import EXCLUDED, layer_names, reason_against
-from graphspec.ops.registry import Site, Step
+from graphspec.ops.registry import OpError, Site, Step
 from graphspec.ops.signatures import DROPPED, INFERRED
 from graphspec.ops.types import BATCH, TensorType
 from tests.ops.asking import complaints, module, of, refusal
@@ -20,9 +20,10 @@ def test_every_module_of_torch_is_a_layer_or_has_a_reason() -> None:
     assert len(offered) >= 100
     assert {
         "Conv3d", "ConvTranspose2d", "Linear", "Bilinear", "LayerNorm", "GroupNorm", "LSTM",
-        "GRUCell", "MultiheadAttention", "TransformerEncoderLayer", "EmbeddingBag", "AdaptiveAvgPool2d",
-        "FractionalMaxPool2d", "LPPool2d", "ReflectionPad2d", "PReLU", "Dropout2d", "Upsample",
-        "PixelShuffle", "Unflatten", "Fold", "ChannelShuffle", "CosineSimilarity", "Identity",
+        "GRUCell", "MultiheadAttention", "TransformerEncoderLayer", "EmbeddingBag",
+        "AdaptiveAvgPool2d", "FractionalMaxPool2d", "LPPool2d", "ReflectionPad2d", "PReLU",
+        "Dropout2d", "Upsample", "PixelShuffle", "Unflatten", "Fold", "ChannelShuffle",
+        "CosineSimilarity", "Identity",
     } <= offered  # fmt: skip
 
 
@@ -286,7 +287,7 @@ def test_refusals(
 def test_arguments_are_bounded() -> None:
     assert complaints("LSTM", hidden_size=0, num_layers=100_000) == {
         "hidden_size": "expected a positive integer, got `0`",
-        "num_layers": "expected an integer from 1 to 4096, got `100000`",
+        "num_layers": "expected an integer from 1 to 256, got `100000`",
     }
     assert complaints("Conv2d", out_channels=-1, kernel_size="3", padding="sane") == {
         "out_channels": "expected a positive integer, got `-1`",
@@ -300,3 +301,15 @@ def test_arguments_are_bounded() -> None:
     assert complaints("GELU", approximate="tahn") == {
         "approximate": "`tahn` is none of `none` or `tanh`: did you mean `tanh`?"
     }
+
+
+def test_bilinear_type_without_running() -> None:
+    op = load_ops().get("Bilinear")
+    args = op.Args.model_validate({"out_features": 2**31 - 1})
+    assert op.infer is not None
+    assert op.infer(args, Site((of(4, 8), of(4, 6)))) == of(4, 2**31 - 1)
+    with pytest.raises(OpError) as caught:
+        op.infer(args, Site((of(4, 8), of(5, 6))))
+    assert caught.value.message == (
+        "`Bilinear` needs inputs that differ in the last size only, got [N, 4, 8] and [N, 5, 6]"
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from graphspec import compiler
 from graphspec.data.source import Part, Raw, Source
 from graphspec.data.sources import SOURCES
@@ -95,14 +96,14 @@ def _part(number: int, seed: int) -> Part:
     return Part(images, {"fine": fine, "coarse": np.array(PARENTS, dtype=np.int64)[fine]})
 
 
-@pytest.fixture()
+@pytest.fixture
 def spec(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(SPEC)
     return path
 
 
-@pytest.fixture()
+@pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave diagram and curves out, where a test is not about them: they take most of the time."""
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from graphspec.errors import SpecError
 from graphspec.training import checkpoint, loop
 from graphspec.training.evaluation import Evaluation
@@ -60,7 +61,7 @@ def timeless(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture()
+@pytest.fixture
 def whole(spec: Path, tmp_path: Path) -> Run:
     return train(spec, out=tmp_path / "whole", overrides={"data.augment": "founding"})
 
@@ -165,6 +166,7 @@ train({spec!r}, out={out!r}, epochs=400, overrides={{"data.augment": "founding"}
 """
 
 
+@pytest.mark.e2e
 def test_killed_at_once_and_resumed(spec: Path, tmp_path: Path) -> None:
     """SIGKILL leaves no time to save: the epochs since the last checkpoint are made again."""
     out = tmp_path / "run"
@@ -212,6 +214,15 @@ def test_more_epochs_go_on_where_it_ended(spec: Path, tmp_path: Path, whole: Run
     assert timeless(resumed) == timeless(whole)
     again = train(resume=run.folder)
     assert again.summary == resumed.summary
+
+
+def test_fewer_epochs_end_an_interrupted_run_where_it_is(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = interrupted_at(STEPS + 1, spec, tmp_path / "run", monkeypatch)
+    assert train(resume=run.folder, epochs=1).summary["epochs"] == 2  # the epoch is ended
+    run = interrupted_at(1, spec, tmp_path / "other", monkeypatch)
+    assert train(resume=run.folder, epochs=1).summary["epochs"] == 1
 
 
 def test_a_finished_run_stays_as_it_is_and_says_so(whole: Run) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from graphspec import compiler
 from graphspec.errors import SpecError
 from graphspec.training import folder
@@ -109,7 +110,7 @@ def test_summary_tells_results_agreement_and_files(spec: Path, tmp_path: Path) -
     row = next(line for line in text.splitlines() if line.startswith("fine"))
     assert f"{test['loss']:.4f}" in row
     assert f"{100 * test['top1']:.1f} %" in row
-    assert "agreement (the predicted fine class lies in the predicted coarser class)" in text
+    assert "agreement (the predicted fine class lies in the predicted coarse class)" in text
     assert "coarse on the test split: true class by row" in text
     assert f"in {tmp_path / 'run'}:" in text
     assert "report.html" in text
@@ -224,11 +225,25 @@ def test_mistakes_are_found_before_a_folder_is_made(
     assert not (tmp_path / "run").exists()
 
 
+def test_mistakes_of_a_recipe_point_into_the_file(spec: Path, tmp_path: Path) -> None:
+    wrong = "  optimizer: {name: SGD, momentun: 0.9}\n  best: validation/fin/top1\n"
+    text = spec.read_text()
+    recipe = "train: {epochs: 2, batch_size: 32, lr: 0.01}\n"
+    assert recipe in text
+    spec.write_text(text.replace(recipe, "train:\n" + wrong))
+    with pytest.raises(SpecError) as error:
+        train(spec, out=tmp_path / "run")
+    places = [item.location.removeprefix(str(spec)) for item in error.value.diagnostics]
+    assert places == [":7:26", ":8:9"]
+    assert codes(error) == ["unknown-argument", "bad-value"]
+
+
 def test_a_spec_without_data_cannot_train(tmp_path: Path) -> None:
     path = tmp_path / "bare.yaml"
     path.write_text(
         "graphspec: 1\ninputs: {image: {shape: [1, 8, 8]}}\ntasks: {fine: {classes: 6}}\n"
-        "nodes: {fine_label: {op: head, from: image, task: fine}}\n"
+        "nodes:\n  flat: {op: flatten, from: image}\n"
+        "  fine_label: {op: head, from: flat, task: fine}\n"
     )
     with pytest.raises(SpecError, match="names no data set to train on") as error:
         train(path, out=tmp_path / "run")
@@ -294,8 +309,9 @@ def test_damaged_checkpoints_are_told(spec: Path, tmp_path: Path) -> None:
     run = train(spec, out=tmp_path / "run", epochs=1)
     path = run.folder / "best.pt"
     whole = path.read_bytes()
+    weight = torch.load(path, weights_only=True)["model"]["fine_label.weight"]
     flipped = bytearray(whole)
-    flipped[len(whole) // 3] ^= 1
+    flipped[whole.index(weight.numpy().tobytes())] ^= 1
     for content in (whole[: len(whole) // 2], b"", b"not a checkpoint", bytes(flipped)):
         path.write_bytes(content)
         with pytest.raises(SpecError, match="is damaged or no checkpoint") as error:

@@ -1,0 +1,97 @@
+"""A typed graph as a Mermaid flowchart, which GitHub, GitLab and many editors draw in Markdown.
+
+The same sketch as `graphspec.backends.dot` writes; the text is the same, byte for byte, for the
+same graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graphspec.backends.drawing import INK, PAPER, Box, Key, Role, Sketch, sketch
+from graphspec.graph.ir import Graph
+
+_SHAPES = {
+    Role.INPUT: ('(["', '"])'),
+    Role.NODE: ('["', '"]'),
+    Role.SMALL: ('("', '")'),
+    Role.HEAD: ('[["', '"]]'),
+}
+"""Brackets around a label: stadium, box, rounded box, box with double sides."""
+
+_SPECIAL = frozenset('"#&<>`%{}$')
+"""What ends a label or means something in it: entities, HTML, Markdown, directives, formulas."""
+
+
+def write(graph: Graph) -> str:
+    """Return the diagram of ``graph`` as a Mermaid flowchart, from the inputs down to the heads.
+
+    Args:
+        graph: A typed graph.
+
+    Returns:
+        The text of a ``.mmd`` file, or of a ``mermaid`` block in Markdown.
+    """
+    drawn = sketch(graph)
+    ids = {box.name: f"n{i}" for i, box in enumerate(drawn.boxes)}
+    classes = _classes(drawn)
+    lines = ["flowchart TB"]
+    lines += [f"  {ids[box.name]}{_shape(box)}:::{classes[_style(box)]}" for box in drawn.boxes]
+    lines += [
+        f'  {ids[arrow.tail]} -->|"{_escape(arrow.label)}"| {ids[arrow.head]}'
+        for arrow in drawn.arrows
+    ]
+    lines += _legend(drawn, classes)
+    lines += [f"  classDef {name} {style}" for style, name in classes.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _shape(box: Box) -> str:
+    first, last = _SHAPES[box.role]
+    title = [_bold(line) if box.role is not Role.SMALL else _escape(line) for line in box.title]
+    rest = [_escape(line) for line in (*box.what, box.size) if line]
+    badge = [_bold(box.badge)] if box.badge else []
+    return first + "<br/>".join([*title, *rest, *badge]) + last
+
+
+def _legend(drawn: Sketch, classes: dict[str, str]) -> Iterable[str]:
+    """The title and the legend, as a group of boxes without arrows."""
+    size = f", {drawn.size}" if drawn.size else ""
+    yield f'  subgraph legend ["{_escape(drawn.title + size)}"]'
+    for i, key in enumerate(drawn.legend):
+        yield f'    k{i}["{_escape(key.text)}"]:::{classes[_key_style(key)]}'
+    yield "  end"
+    yield f"  style legend fill:{PAPER},stroke:#8A949D,color:{INK}"
+
+
+def _classes(drawn: Sketch) -> dict[str, str]:
+    """A class for each style that occurs, in the order of first use."""
+    styles = [*map(_style, drawn.boxes), *map(_key_style, drawn.legend)]
+    return {style: f"c{i}" for i, style in enumerate(dict.fromkeys(styles))}
+
+
+def _style(box: Box) -> str:
+    width = 4 if box.badge else 3 if box.role is Role.HEAD else 1
+    dashed = ",stroke-dasharray:5 4" if not box.tasks and box.role is not Role.INPUT else ""
+    return _css(box.paint.fill, box.paint.line, width) + dashed
+
+
+def _key_style(key: Key) -> str:
+    return _css(key.paint.fill, key.paint.line, 4 if key.thick else 1)
+
+
+def _css(fill: str, line: str, width: int) -> str:
+    return f"fill:{fill},stroke:{line},stroke-width:{width}px,color:{INK}"
+
+
+def _bold(text: str) -> str:
+    return f"<b>{_escape(text)}</b>"
+
+
+def _escape(text: str) -> str:
+    """Write special characters by their number, in the notation of Mermaid: ``#35;``."""
+    # A backslash before an n is a new line to Mermaid, however it is written.
+    text = text.replace("\\", "∖")
+    escaped = "".join(f"#{ord(c)};" if c in _SPECIAL else c for c in text)
+    # A label that begins like a list item ("1. ", "- ") would be read as Markdown.
+    return escaped.replace(". ", "#46; ").replace("- ", "#45; ")
