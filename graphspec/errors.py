@@ -18,6 +18,9 @@ from enum import Enum
 MAX_SHOWN = 20
 """How many diagnostics a report lists before it says "... and N more"."""
 
+_MAX_TEXT = 2000
+"""Longest message or hint, in characters; the middle of a longer one is left out."""
+
 _MAX_LINE = 160
 """Longest excerpt of a source line, in characters; longer lines are cut around the caret."""
 
@@ -212,6 +215,15 @@ class Sink:
         """Whether anything was reported that stops a command."""
         return any(d.severity is Severity.ERROR for d in self._found)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much was found that suggestions only cost time: nobody reads on."""
+        return len(self._found) >= 2 * MAX_SHOWN
+
+    def did_you_mean(self, word: str, choices: Iterable[str], what: str, limit: int = 12) -> str:
+        """Return `did_you_mean`, without looking for what is near once the sink is crowded."""
+        return f"see the {what}" if self.is_crowded else did_you_mean(word, choices, what, limit)
+
     def error(
         self,
         code: Code,
@@ -273,6 +285,12 @@ def did_you_mean(word: str, choices: Iterable[str], what: str, limit: int = 12) 
     listing = ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
     known = f"{what}: {listing}" if names else f"there are no {what}"
     return f"did you mean `{near}`? {known}" if near else known
+
+
+def arrows(names: Sequence[str]) -> str:
+    """Return a path as messages show it: ``a -> b -> c``, its middle left out where it is long."""
+    shown = [*names[:6], "...", *names[-5:]] if len(names) > 12 else names
+    return " -> ".join(shown)
 
 
 def _fold(word: str) -> str:
@@ -347,6 +365,8 @@ def _block(item: Diagnostic, style: dict[str, str]) -> str:
 
 def _shown(text: str) -> str:
     """Return a text that is safe to print: what would steer the terminal becomes its picture."""
+    if len(text) > _MAX_TEXT:
+        text = f"{text[: _MAX_TEXT // 2]} ... {text[-_MAX_TEXT // 4 :]}"
     return text if text.isprintable() else "".join(map(_picture, text))
 
 
@@ -368,13 +388,14 @@ def _width(text: str) -> int:
 
 def _excerpt(span: Span, style: dict[str, str], level: str) -> list[str]:
     number, column = span.source.position(span.start)
-    text = _shown(span.source.line(number).replace("\t", " "))
+    text = span.source.line(number).replace("\t", " ")
     length = max(1, min(span.end - span.start, len(text) - column + 1))
     if len(text) > _MAX_LINE:
         cut = max(0, min(column - 1 - _MAX_LINE // 4, len(text) - _MAX_LINE))
         text = ("..." if cut else "") + text[cut : cut + _MAX_LINE]
         column = column - cut + (3 if cut else 0)
         length = max(1, min(length, len(text) - column + 1))
+    text = _shown(text)
     gutter = f"{number:5d} | "
     before, marked = text[: column - 1], text[column - 1 : column - 1 + length]
     caret = " " * (len(gutter) + _width(before))

@@ -67,7 +67,7 @@ class Box:
         what: What it does, in no, one or more lines.
         size: Its parameters, or whose weights it uses, so that the numbers of a diagram add up;
             empty where there are none.
-        tasks: The tasks that it serves, in the order of the graph's tasks.
+        tasks: The tasks that it serves, by name.
         paint: Its colours.
         badge: ``shared ×2`` where its weights have two calls, which then have the same outline;
             empty where no other call uses them.
@@ -148,7 +148,8 @@ def sketch(graph: Graph) -> Sketch:
         graph: A typed graph: shapes on its ports, parameters in its weights.
 
     Returns:
-        The diagram. It depends on the graph only, not on the order of nodes in the file.
+        The diagram. It depends on the graph only, not on the order of nodes in the file; tasks get
+        their colours in the order of their names, so that the variants of a study agree.
     """
     boxes = [_input_box(graph, name) for name in graph.inputs]
     outlines = _shared_outlines(graph)
@@ -163,7 +164,7 @@ def sketch(graph: Graph) -> Sketch:
         title=clean(graph.name) or "graph",
         description=wrap(graph.description, 72, most=4),
         size=_parameters_text(total),
-        tasks={task: _task_paint(graph, task, head=True) for task in graph.tasks},
+        tasks={task: _task_paint(graph, task, head=True) for task in sorted(graph.tasks)},
         boxes=tuple(boxes),
         arrows=tuple(arrows),
         legend=_legend(graph, boxes),
@@ -224,11 +225,11 @@ def _role(node: Node, weights: Weights) -> Role:
 
 def _tasks(graph: Graph, name: str) -> tuple[str, ...]:
     served = graph.tasks_of[name]
-    return tuple(task for task in graph.tasks if task in served)
+    return tuple(sorted(served & graph.tasks.keys()))
 
 
 def _task_paint(graph: Graph, task: str, head: bool) -> Paint:
-    hue = list(graph.tasks).index(task) % len(_TINTS)
+    hue = sorted(graph.tasks).index(task) % len(_TINTS)
     return Paint((_STRONG if head else _TINTS)[hue], _LINES[hue])
 
 
@@ -255,7 +256,7 @@ def _shared_outlines(graph: Graph) -> dict[str, str]:
 def _legend(graph: Graph, boxes: list[Box]) -> tuple[Key, ...]:
     keys = [
         Key(f"{clean(task)}: {spec.classes} classes", _task_paint(graph, task, head=True))
-        for task, spec in graph.tasks.items()
+        for task, spec in sorted(graph.tasks.items())
     ]
     fills = {box.paint.fill for box in boxes if box.role is not Role.INPUT}
     if _ALL_TASKS.fill in fills:

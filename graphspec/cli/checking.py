@@ -78,4 +78,4 @@ def _check_recipe(spec: Spec, checked: Checked | None, sink: Sink) -> None:
 
     tasks = checked.graph.tasks.items() if checked else None
     classes = None if tasks is None else {name: task.classes for name, task in tasks}
-    check(spec.train, classes, sink, lambda path: spec.locate(*path))
+    check(spec.train, classes, sink, spec.tree.locate)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -135,10 +134,9 @@ def _check_suffix(out: str, suffix: str, form: Picture | None) -> None:
 
 def _print(graph: Graph, tasks: list[str] | None, suffix: str) -> None:
     from graphspec import compiler
+    from graphspec.graph import passes
 
-    with tempfile.TemporaryDirectory(prefix="graphspec-") as folder:
-        path = compiler.render(graph, Path(folder) / f"diagram.{suffix}", tasks)
-        content = path.read_bytes()
+    content = compiler.draw(passes.run(passes.select(graph, tasks)), suffix)
     sys.stdout.flush()
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()

@@ -138,7 +138,7 @@ def _rows(page: _Page) -> Iterator[_Row]:
             ", ".join(str(edge) for edge in node.inputs),
             "; ".join(str(kind) for kind in node.outputs),
             (
-                _parameters(node, cost),
+                _parameters(node, page),
                 count_text(cost.flops) if cost.flops else "",
                 bytes_text(cost.activation_bytes) if cost.activation_bytes else "",
             ),
@@ -155,10 +155,18 @@ def _op_text(node: Node, graph: Graph) -> str:
     return ", ".join(step_text(step) for step in graph.weights[node.weights].steps)
 
 
-def _parameters(node: Node, cost: NodeCost) -> str:
-    if not cost.owned:
-        return f"shared with {node.weights}" if cost.parameters else ""
-    return f"{cost.parameters:,}" if cost.parameters else ""
+def _parameters(node: Node, page: _Page) -> str:
+    count = page.cost.nodes[node.name].parameters
+    if not count:
+        return ""
+    return f"{count:,}" if _counts(node, page) else f"shared with {node.weights}"
+
+
+def _counts(node: Node, page: _Page) -> bool:
+    """Return whether a node shows its weights' parameters: their owner, else their first call."""
+    if node.weights in page.graph.nodes:
+        return node.name == node.weights
+    return page.cost.nodes[node.name].owned
 
 
 def _served(cost: NodeCost, graph: Graph) -> str:
@@ -216,7 +224,7 @@ def record(page: _Page) -> dict[str, Any]:
             "outputs": [{"shape": shape(kind), "dtype": kind.dtype} for kind in node.outputs],
             "weights": node.weights,
             "parameters": cost.nodes[node.name].parameters,
-            "shared": not cost.nodes[node.name].owned,
+            "shared": not _counts(node, page),
             "flops": cost.nodes[node.name].flops,
             "activation_bytes": cost.nodes[node.name].activation_bytes,
             "tasks": [task for task in graph.heads if task in cost.nodes[node.name].tasks],

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from graphspec.errors import Code, Sink, fail
 from graphspec.graph.ir import Graph, Weights
-from graphspec.graph.shapes import apply
+from graphspec.graph.parts import apply
 from graphspec.ops.build import as_module, build_part
 from graphspec.ops.registry import Call, Site
 from graphspec.ops.types import BATCH

@@ -8,12 +8,10 @@ from itertools import pairwise
 
 import networkx as nx
 
-from graphspec.errors import Code, Related, Sink
+from graphspec.errors import Code, Related, Sink, arrows
 from graphspec.graph.expand import Expanded
 from graphspec.graph.ir import Graph
 from graphspec.language.models import Spec
-
-_SHOWN_CYCLE = 12
 
 
 def check(expanded: Expanded, spec: Spec, sink: Sink) -> Expanded:
@@ -64,7 +62,6 @@ def _report_cycle(graph: Graph, component: Collection[str], sink: Sink) -> None:
     lengths = nx.single_source_shortest_path(inside, start)
     closing = min(inside.predecessors(start), key=lambda name: (len(lengths[name]), name))
     path = [*lengths[closing], start]
-    shown = path if len(path) <= _SHOWN_CYCLE else [*path[:6], "...", *path[-5:]]
     first = graph.nodes[start]
     edge = next(edge for edge in first.inputs if edge.node == closing)
     related = tuple(
@@ -77,7 +74,7 @@ def _report_cycle(graph: Graph, component: Collection[str], sink: Sink) -> None:
     sink.error(
         Code.CYCLE,
         edge.span,
-        f"nodes read each other in a circle: {' -> '.join(shown)}",
+        f"nodes read each other in a circle: {arrows(path)}",
         "remove one of these edges; to apply weights again, add a node with `share:`",
         related[:3],
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from graphspec.errors import Code, Sink, Span, did_you_mean
+from graphspec.errors import Code, Sink, Span, arrows
 from graphspec.graph.ir import Edge, Graph, Node, Weights
 from graphspec.language.models import EdgeSpec, LayersNode, NodeSpec, OpNode, ShareNode, Spec
 from graphspec.language.reader import Tree
@@ -154,7 +154,10 @@ class _Expansion:
         op = self._ops.find(name)
         if op is None:
             self._sink.error(
-                Code.UNKNOWN_OP, span, f"there is no op `{name}`", self._ops.hint(name)
+                Code.UNKNOWN_OP,
+                span,
+                f"there is no op `{name}`",
+                None if self._sink.is_crowded else self._ops.hint(name),
             )
             return None
         if in_sequence and (op.family == "head" or op.arity.least > 1):
@@ -203,27 +206,34 @@ class _Expansion:
             Code.UNKNOWN_TASK,
             tree.locate(("task",)),
             f"`task: {task}` names no task",
-            did_you_mean(task, self._signature.tasks, "tasks here") + declare,
+            f"{self._sink.did_you_mean(task, self._signature.tasks, 'tasks here')}{declare}",
         )
         return None
 
     def _owners(self) -> dict[str, str]:
         """Return for each usable node the owner of its weights, following chains of ``share``."""
-        owners: dict[str, str] = {}
+        owners: dict[str, str | None] = {}
         for name in self._drafts:
-            path = [name]
-            while isinstance(share := self._drafts[path[-1]].spec, ShareNode):
-                target = self._share_target(path[-1], share.share)
+            path: dict[str, None] = {name: None}
+            last, owner = name, None
+            while last not in owners:
+                share = self._drafts[last].spec
+                if not isinstance(share, ShareNode):
+                    owner = last if self._drafts[last].weights is not None else None
+                    break
+                target = self._share_target(last, share.share)
                 if target is None:
                     break
                 if target in path:
-                    self._report_share_cycle(path[path.index(target) :])
+                    names = list(path)
+                    self._report_share_cycle(names[names.index(target) :])
                     break
-                path.append(target)
+                path[target] = None
+                last = target
             else:
-                if self._drafts[path[-1]].weights is not None:
-                    owners[name] = path[-1]
-        return owners
+                owner = owners[last]
+            owners.update(dict.fromkeys(path, owner))
+        return {name: owner for name, owner in owners.items() if owner is not None}
 
     def _share_target(self, name: str, target: str) -> str | None:
         if target in self._drafts:
@@ -235,17 +245,18 @@ class _Expansion:
                 hint = "name a node that has `op:` or `layers:`"
             else:
                 message = f"`share: {target}` names no node"
-                hint = did_you_mean(target, self._nodes, "nodes here")
+                hint = self._sink.did_you_mean(target, self._nodes, "nodes here")
             self._sink.error(Code.UNKNOWN_NODE, span, message, hint)
         return None
 
     def _report_share_cycle(self, cycle: list[str]) -> None:
         start = cycle.index(min(cycle))
         ordered = cycle[start:] + cycle[:start]
+        shown = arrows([*ordered, ordered[0]])
         self._sink.error(
             Code.SHARE_CYCLE,
             self._spec.locate("nodes", ordered[0], "share"),
-            f"nodes share each other's weights in a circle: {' -> '.join([*ordered, ordered[0]])}",
+            f"nodes share each other's weights in a circle: {shown}",
             "one of them must own the weights: give it `op:` or `layers:`",
         )
 
@@ -293,7 +304,7 @@ class _Expansion:
             Code.UNKNOWN_NODE,
             span,
             f"`from: {asked.node}` names no node",
-            did_you_mean(asked.node, self._names, "nodes here"),
+            self._sink.did_you_mean(asked.node, self._names, "nodes here"),
         )
         return None
 
@@ -328,7 +339,7 @@ class _Expansion:
                 Code.WRONG_INPUTS,
                 draft.tree.locate(("from", str(edge.name)), key=True),
                 f"{what} has no input `{edge.name}`",
-                did_you_mean(str(edge.name), known, "inputs")
+                self._sink.did_you_mean(str(edge.name), known, "inputs")
                 if known
                 else "write `from:` as a name or a list",
             )

@@ -7,8 +7,7 @@ built. The batch is symbolic (see `graphspec.ops.types`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -17,33 +16,29 @@ from graphspec.errors import Code, Related, Sink, Span
 from graphspec.graph.complaints import complaint
 from graphspec.graph.expand import Expanded
 from graphspec.graph.ir import Edge, Graph, Node, Weights
+from graphspec.graph.parts import Part, Parts, Value, apply, flatten
 from graphspec.ops.build import as_module, build_part
-from graphspec.ops.registry import Call, OpError, Site, Step
+from graphspec.ops.registry import Call, OpError, Site
 from graphspec.ops.types import TensorType
 
+_SHOWN_OUTPUTS = 12
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class _Built:
-    """A weights owner on the meta device.
+    """A weights owner whose first call was typed.
 
     Attributes:
-        whole: The module or the function that a node calls.
         weights: The weights with types filled in.
-        first: The node it was built for.
+        value: What the first call gives.
+        first: The node of the first call.
+        whole: What further calls of other types run, made for the first of them.
     """
 
-    whole: nn.Module | Call
     weights: Weights
+    value: Value
     first: Node
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """What a call gives: flat outputs and the path of each in the returned value."""
-
-    types: tuple[TensorType, ...]
-    ports: tuple[tuple[int, ...], ...]
-    values: tuple[torch.Tensor, ...]
+    whole: nn.Module | Call | None = field(default=None)
 
 
 def infer(expanded: Expanded, sink: Sink) -> Expanded:
@@ -69,8 +64,9 @@ class _Inference:
     def __init__(self, graph: Graph, sink: Sink) -> None:
         self._graph = graph
         self._sink = sink
-        self._values: dict[str, tuple[torch.Tensor, ...]] = {
-            name: (type_.meta(),) for name, type_ in graph.inputs.items()
+        self._parts = Parts(graph.tasks)
+        self._types: dict[str, tuple[TensorType, ...]] = {
+            name: (type_,) for name, type_ in graph.inputs.items()
         }
         self._nodes: dict[str, Node] = {}
         self._built: dict[str, _Built] = {}
@@ -78,89 +74,95 @@ class _Inference:
 
     def visit(self, node: Node) -> None:
         """Type one node whose inputs are typed, or mark it as failed."""
-        inputs = self._inputs(node)
-        if inputs is None or node.weights in self._failed:
+        types = self._inputs(node)
+        value = None
+        if types is not None and node.weights not in self._failed:
+            value = self._call(node, types)
+        if value is None:
             self._failed.add(node.name)
             return
-        result = self._call(node, inputs)
-        if result is None:
-            self._failed.add(node.name)
-            return
-        self._values[node.name] = result.values
-        self._nodes[node.name] = replace(node, outputs=result.types, ports=result.ports)
+        self._types[node.name] = value.types
+        self._nodes[node.name] = replace(node, outputs=value.types, ports=value.ports)
 
-    def _inputs(self, node: Node) -> list[torch.Tensor] | None:
-        inputs: list[torch.Tensor] = []
+    def _inputs(self, node: Node) -> list[TensorType] | None:
+        types: list[TensorType] = []
         for edge in node.inputs:
-            if edge.node not in self._values:
+            type_ = self._output(edge) if edge.node in self._types else None
+            if type_ is None:
                 return None
-            value = self._output(edge)
-            if value is None:
-                return None
-            inputs.append(value)
-        return inputs
+            types.append(type_)
+        return types
 
-    def _output(self, edge: Edge) -> torch.Tensor | None:
-        values = self._values[edge.node]
-        if edge.port is None and len(values) == 1:
-            return values[0]
-        if edge.port is not None and edge.port < len(values):
-            return values[edge.port]
-        names = [f"{edge.node}.{port}" for port in range(len(values))]
-        shapes = ", ".join(
-            f"{name} {TensorType.of(value)}" for name, value in zip(names, values, strict=True)
-        )
+    def _output(self, edge: Edge) -> TensorType | None:
+        types = self._types[edge.node]
+        if edge.port is None and len(types) == 1:
+            return types[0]
+        if edge.port is not None and edge.port < len(types):
+            return types[edge.port]
+        outputs = [f"{edge.node}.{port} {type_}" for port, type_ in enumerate(types)]
+        more = ", ..." if len(outputs) > _SHOWN_OUTPUTS else ""
+        hint = f"outputs: {', '.join(outputs[:_SHOWN_OUTPUTS])}{more}"
         if edge.port is None:
-            message = f"`{edge.node}` has {len(values)} outputs: say which one"
+            message = f"`{edge.node}` has {len(types)} outputs: say which one"
         else:
-            message = f"`{edge}` names no output: `{edge.node}` has {len(values)}"
-        hint = f"outputs: {shapes}" if len(values) > 1 else f"write `{edge.node}`, its only output"
+            message = f"`{edge}` names no output: `{edge.node}` has {len(types)}"
+        if len(types) == 1:
+            hint = f"write `{edge.node}`, its only output"
         self._sink.error(Code.UNKNOWN_OUTPUT, edge.span, message, hint)
         return None
 
-    def _call(self, node: Node, inputs: list[torch.Tensor]) -> _Result | None:
+    def _call(self, node: Node, types: list[TensorType]) -> Value | None:
         built = self._built.get(node.weights)
-        types = [TensorType.of(value) for value in inputs]
         if built is None:
-            return self._build(node, inputs, types)
+            return self._build(node, types)
+        if tuple(types) == built.weights.inputs[0] and not _named(node):
+            return built.value
         try:
-            if len(built.weights.steps) == 1 and _alike(types, built.weights.inputs[0]):
-                return _flatten(_run(built.whole, built.weights.steps[0], node, inputs))
-            return _flatten(apply(built.whole, node, inputs))
+            return self._again(built, node, types)
         except Exception as error:
             self._report_share(node, built, types, error)
             return None
 
-    def _build(
-        self, node: Node, inputs: list[torch.Tensor], types: list[TensorType]
-    ) -> _Result | None:
-        """Build the weights of a first call, step by step, and run them."""
+    def _again(self, built: _Built, node: Node, types: list[TensorType]) -> Value:
+        """Type a further call of weights that were made for other types."""
+        weights, only = built.weights, built.weights.steps[0]
+        if len(weights.steps) == 1 and only.op.infer and _alike(types, weights.inputs[0]):
+            return flatten(only.op.infer(only.args, Site(tuple(types), self._graph.tasks)))
+        if built.whole is None:
+            sites = zip(weights.steps, weights.inputs, strict=True)
+            parts = [build_part(step, Site(site, self._graph.tasks)) for step, site in sites]
+            built.whole = as_module(parts, weights.sequence)
+        return flatten(apply(built.whole, node, [type_.meta() for type_ in types]))
+
+    def _build(self, node: Node, types: list[TensorType]) -> Value | None:
+        """Type the first call of weights, step by step."""
         weights = self._graph.weights[node.weights]
-        parts: list[nn.Module | Call] = []
+        parts: list[Part] = []
         sites: list[tuple[TensorType, ...]] = []
-        result: _Result | None = None
         for index, step in enumerate(weights.steps):
-            if result is not None:
-                if len(result.values) != 1:
-                    self._report_many(weights, index - 1, result)
+            if index > 0:
+                if len(parts[-1].value.types) != 1:
+                    self._report_many(weights, index - 1, parts[-1].value)
                     return None
-                inputs, types = list(result.values), list(result.types)
+                types = list(parts[-1].value.types)
             sites.append(tuple(types))
             try:
-                part = build_part(step, Site(tuple(types), self._graph.tasks))
-                parts.append(part)
-                result = _flatten(_run(part, step, node if index == 0 else None, inputs))
+                parts.append(self._parts.find(step, types, node if index == 0 else None))
             except OpError as error:
                 self._report_op(node, weights, index, types, error)
                 return None
             except Exception as error:
                 self._report_run(node, weights, index, types, error)
                 return None
-        assert result is not None
-        whole = as_module(parts, weights.sequence)
-        weights = replace(weights, inputs=tuple(sites), **_state(whole))
-        self._built[node.weights] = _Built(whole, weights, node)
-        return result
+        weights = replace(
+            weights,
+            inputs=tuple(sites),
+            parameters=_joined([part.parameters for part in parts], weights.sequence),
+            buffers=_joined([part.buffers for part in parts], weights.sequence),
+            is_module=weights.sequence or parts[0].is_module,
+        )
+        self._built[node.weights] = _Built(weights, parts[-1].value, node)
+        return parts[-1].value
 
     def _report_op(
         self, node: Node, weights: Weights, index: int, types: list[TensorType], error: OpError
@@ -205,14 +207,14 @@ class _Inference:
         lines = [f"{edge} {type_}" for edge, type_ in zip(node.inputs, types, strict=True)]
         return "inputs: " + ", ".join(dict.fromkeys(lines))
 
-    def _report_many(self, weights: Weights, index: int, result: _Result) -> None:
+    def _report_many(self, weights: Weights, index: int, value: Value) -> None:
         name = weights.steps[index].op.name
         self._failed.add(weights.name)
         self._sink.error(
             Code.UNKNOWN_OUTPUT,
             weights.spans[index],
-            f"`{name}` has {len(result.values)} outputs, so a sequence cannot go on after it",
-            f"make it a node of its own and read `NODE.0`, which is {result.types[0]}",
+            f"`{name}` has {len(value.types)} outputs, so a sequence cannot go on after it",
+            f"make it a node of its own and read `NODE.0`, which is {value.types[0]}",
         )
 
     def _report_share(
@@ -250,58 +252,12 @@ def _alike(types: Sequence[TensorType], others: Sequence[TensorType]) -> bool:
     ]
 
 
-def _run(part: nn.Module | Call, step: Step, node: Node | None, inputs: list[torch.Tensor]) -> Any:
-    """Return what a part gives: by the op's own rule where running it is slow."""
-    if step.op.infer is None:
-        return apply(part, node, inputs)
-    site = Site(tuple(TensorType.of(value) for value in inputs))
-    return _meta(step.op.infer(step.args, site))
+def _named(node: Node) -> bool:
+    return any(edge.name is not None for edge in node.inputs)
 
 
-def _meta(types: Any) -> Any:
-    if isinstance(types, TensorType):
-        return types.meta()
-    return tuple(_meta(each) for each in types)
-
-
-def apply(part: nn.Module | Call, node: Node | None, inputs: list[torch.Tensor]) -> Any:
-    """Call a module or a function on inputs, by name where the node says so."""
-    if isinstance(part, Call):
-        return part.apply(inputs)
-    if node is not None and node.inputs and node.inputs[0].name is not None:
-        return part(**{str(edge.name): x for edge, x in zip(node.inputs, inputs, strict=True)})
-    return part(*inputs)
-
-
-def _flatten(value: Any) -> _Result:
-    """Return the tensors in what a call gave, with their paths, in order."""
-    found: list[tuple[tuple[int, ...], torch.Tensor]] = []
-    waiting: list[tuple[tuple[int, ...], Any]] = [((), value)]
-    while waiting:
-        path, item = waiting.pop()
-        if isinstance(item, torch.Tensor):
-            found.append((path, item))
-        elif isinstance(item, (tuple, list)):
-            waiting.extend((((*path, i), each) for i, each in reversed(list(enumerate(item)))))
-        elif item is not None:
-            message = f"it gives a {type(item).__name__}, not a tensor"
-            raise TypeError(message)
-    if not found:
-        message = "it gives no tensor"
-        raise TypeError(message)
-    return _Result(
-        tuple(TensorType.of(tensor) for _, tensor in found),
-        tuple(path for path, _ in found),
-        tuple(tensor for _, tensor in found),
-    )
-
-
-def _state(whole: nn.Module | Call) -> dict[str, Any]:
-    if isinstance(whole, Call):
-        return {"is_module": False}
-    parameters: Mapping[str, torch.Tensor] = dict(whole.named_parameters())
-    buffers = dict(whole.named_buffers())
-    return {
-        "parameters": {name: TensorType.of(p) for name, p in parameters.items()},
-        "buffers": {name: TensorType.of(b) for name, b in buffers.items()},
-    }
+def _joined(each: Sequence[Mapping[str, TensorType]], sequence: bool) -> Mapping[str, TensorType]:
+    """Return the types by the names that they have in the module that joins the parts."""
+    if not sequence:
+        return each[0]
+    return {f"{i}.{name}": type_ for i, one in enumerate(each) for name, type_ in one.items()}

@@ -195,11 +195,11 @@ class _Composer:
 
     def _target(self, path: Path, name: str) -> Path:
         beside = path.parent / name
-        if not beside.exists():
-            found = shipped.find(name)
-            if found is not None:
-                return Path(shipped.shown(found))
-        return Path(os.path.normpath(beside))
+        try:
+            found = None if beside.exists() else shipped.find(name)
+        except (OSError, ValueError):  # too long, or not a name: reading it will say so
+            found = None
+        return Path(os.path.normpath(beside)) if found is None else Path(shipped.shown(found))
 
 
 def _full_form(tree: Tree) -> Tree:

@@ -20,13 +20,15 @@ from typing import Any
 
 from simpleeval import EvalWithCompoundTypes, InvalidExpression
 
-from graphspec.errors import Code, Sink, Span, did_you_mean
+from graphspec.errors import Code, Sink, Span, arrows, did_you_mean
 from graphspec.language.reader import MAX_DEPTH, Tree, mapping, sequence, walk
 
 MAX_LENGTH = 1000
 """Longest expression, in characters."""
 MAX_ITEMS = 100_000
 """Most values in the result of one expression, nested lists counted whole."""
+MAX_MADE = 1_000_000
+"""Most values that all expressions of a spec make together."""
 MAX_BITS = 1024
 """Largest whole number that an operator may make, in bits."""
 _MAX_RANGE = 10_000
@@ -183,7 +185,8 @@ class Expression:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                value = _Evaluator({**_CONSTANTS, **env}).eval(self.text, self.body)
+                names = {name: env[name] for name in self.names}
+                value = _Evaluator({**_CONSTANTS, **names}).eval(self.text, self.body)
         except ExpressionError:
             raise
         except ZeroDivisionError as error:
@@ -242,11 +245,18 @@ def _plain(value: Any) -> Any:
                 below.extend(item)
             elif isinstance(item, dict):
                 below.extend(item.values())
+            elif isinstance(item, str) and not item.isascii() and not _is_text(item):
+                message = "half of a surrogate pair is no character"
+                raise ExpressionError(message)
             elif not isinstance(item, (bool, int, float, str, type(None), Broken)):
                 message = f"the result is a {type(item).__name__}"
                 raise ExpressionError(message)
         level = below
     return _normalised(value)
+
+
+def _is_text(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _normalised(value: Any) -> Any:
@@ -333,17 +343,19 @@ def _name_span(tree: Tree, expression: Expression, name: str) -> Span:
     return tree.span.part(start, start + len(name)) if found >= 0 else tree.span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scope:
     """The variables in reach and what was read of them.
 
     Attributes:
         values: Plain values by name.
         used: Names that some expression read.
+        made: How many values expressions have made so far.
     """
 
     values: dict[str, Any]
     used: set[str]
+    made: int = 0
 
 
 def resolve_vars(variables: Tree | None, sink: Sink) -> Scope:
@@ -378,7 +390,7 @@ def resolve_vars(variables: Tree | None, sink: Sink) -> Scope:
         sink.error(
             Code.VARIABLE_CYCLE,
             variables.keys[cycle[0]],
-            f"variables depend on each other: {' -> '.join(cycle)}",
+            f"variables depend on each other: {arrows(cycle)}",
             "give one of them a value of its own",
         )
         scope.values.update(dict.fromkeys(declared, BROKEN))
@@ -418,13 +430,19 @@ def evaluate(tree: Tree, scope: Scope, sink: Sink) -> Tree:
             Code.UNKNOWN_VARIABLE,
             _name_span(tree, expression, name),
             f"`{name}` is not a variable",
-            did_you_mean(name, scope.values, "variables") + "; declare it under `vars:`",
+            sink.did_you_mean(name, scope.values, "variables") + "; declare it under `vars:`",
         )
     scope.used.update(expression.names)
     if unknown or any(has_broken(scope.values[name]) for name in expression.names):
         return _tree(BROKEN, tree.span)
     try:
         result = expression.evaluate(scope.values)
+        made = _tree(result, tree.span)
+        scope.made += made.size
+        if scope.made > MAX_MADE:
+            scope.made = 0  # the next mistake is another one
+            message = f"expressions make more than {MAX_MADE:,} values"
+            raise ExpressionError(message)
     except ExpressionError as error:
         given = ", ".join(f"{n} = {_short(repr(scope.values[n]))}" for n in expression.names)
         assert isinstance(tree.value, str)
@@ -435,7 +453,7 @@ def evaluate(tree: Tree, scope: Scope, sink: Sink) -> Tree:
             f"with {given}" if given else None,
         )
         return _tree(BROKEN, tree.span)
-    return _tree(result, tree.span)
+    return made
 
 
 def has_broken(value: Any) -> bool:

@@ -11,10 +11,19 @@ import json
 import keyword
 import re
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+)
 
 from graphspec.errors import Code, Sink, Span, suggest
 from graphspec.language.compose import SECTIONS
@@ -27,10 +36,27 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME_HINT = "use letters, digits and `_`, not beginning with a digit; no Python keyword"
 
 
+MAX_SIZE = 2**31 - 1
+"""Largest size of a dimension, and most classes: torch's kernels index with 32 bits."""
+MAX_SAMPLE = 2**36
+"""Most numbers in one sample; a batch of them can still be counted in 64 bits."""
+
+
+def _countable(shape: list[int]) -> list[int]:
+    if prod(shape) > MAX_SAMPLE:
+        message = f"one sample has {prod(shape):,} numbers, more than {MAX_SAMPLE:,}"
+        raise ValueError(message)
+    return shape
+
+
 class Input(Section):
     """One input of the topology."""
 
-    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=8)]
+    shape: Annotated[
+        list[Annotated[int, Field(ge=1, le=MAX_SIZE)]],
+        Field(min_length=1, max_length=8),
+        AfterValidator(_countable),
+    ]
     """Shape of one sample, without the batch: `[3, 32, 32]`."""
     dtype: Literal["float32", "float64", "float16", "bfloat16", "int64", "int32"] = "float32"
     """Kind of its numbers."""
@@ -41,7 +67,7 @@ class Task(Section):
 
     weight: float = Field(1.0, ge=0.0)
     """Factor of the task's loss in the sum."""
-    classes: int | None = Field(None, ge=1)
+    classes: int | None = Field(None, ge=1, le=MAX_SIZE)
     """Number of classes; comes from the data set where there is one."""
 
 

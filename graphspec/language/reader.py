@@ -21,7 +21,7 @@ MAX_BYTES = 32 * 2**20
 """Largest file that is read."""
 MAX_DEPTH = 64
 """Deepest nesting of mappings and lists."""
-MAX_VALUES = 4_000_000
+MAX_VALUES = 2_000_000
 """Most values in a document, each use of an alias counted with all that it stands for."""
 MAX_DIGITS = 300
 """Most characters in a number."""

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from graphspec.errors import Code, Sink, Span, did_you_mean, suggest
+from graphspec.errors import Code, Sink, Span, suggest
 from graphspec.language.expressions import Broken
 from graphspec.language.reader import Tree, resolve_scalar
 
@@ -144,7 +144,7 @@ class _Context:
         inside = ".".join(map(str, parent)) or self.owner
         of = f"`{inside}`" if inside else "a spec"
         home = self.homes.get(key) if not parent else None
-        hint = did_you_mean(key, fields, f"{self.codes.word} here", limit=30)
+        hint = self.sink.did_you_mean(key, fields, f"{self.codes.word} here", limit=30)
         if home is not None:
             hint = f"`{key}` belongs under `{home}:`"
         elif self.unknown_hint is not None and suggest(key, fields) is None:

@@ -137,7 +137,9 @@ class _Scoreboard:
             for top in (1, TOP):
                 key = f"{name}/top{top}"
                 if key in self._accuracy:
-                    scores[key] = float(self._accuracy[key].compute())
+                    # torchmetrics divides in float32; the number of hits is whole
+                    hits = round(float(self._accuracy[key].compute()) * self.samples)
+                    scores[key] = hits / self.samples
         return Evaluation(
             scores=scores,
             samples=self.samples,

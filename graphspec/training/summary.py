@@ -38,7 +38,9 @@ def lines(run: Run, width: int = 100) -> str:
         "",
         *table(*scores(summary)),
     ]
-    blocks += agreement(summary)
+    agreed = agreement(summary)
+    if agreed:
+        blocks += ["", *agreed]
     if summary["confusion"]:
         blocks += ["", *confusion(summary["confusion"], width)]
     blocks += ["", f"in {run.folder}:", *_files(summary["files"])]
@@ -46,16 +48,16 @@ def lines(run: Run, width: int = 100) -> str:
 
 
 def scores(summary: Any) -> tuple[list[str], list[list[str]]]:
-    """Return the per-task results as a header and rows of text; parts of 1 become percent."""
+    """Return the results as a header and one row of text by task and split."""
     splits = list(summary["loss"])
-    names = [name for name in ("loss", "top1", "top5") if _has(summary, name)]
     shown = {"loss": "loss", "top1": "top-1", "top5": "top-5"}
-    header = ["task", "classes", *(f"{split} {shown[name]}" for split in splits for name in names)]
-    rows = []
-    for task, found in summary["tasks"].items():
-        cells = [_cell(name, found[split].get(name)) for split in splits for name in names]
-        rows.append([task, str(found["classes"]), *cells])
-    return header, rows
+    names = [name for name in shown if _has(summary, name)]
+    rows = [
+        [task, str(found["classes"]), split, *(_cell(n, found[split].get(n)) for n in names)]
+        for task, found in summary["tasks"].items()
+        for split in splits
+    ]
+    return ["task", "classes", "split", *(shown[name] for name in names)], rows
 
 
 def agreement(summary: Any) -> list[str]:
@@ -66,8 +68,7 @@ def agreement(summary: Any) -> list[str]:
             found.setdefault(task, []).append(f"{split} {percent(value)}")
     parents = {task: summary["tasks"][task]["parent"] for task in found}
     return [
-        f"agreement (the predicted {task} class lies in the predicted {parents[task]} class): "
-        + ", ".join(parts)
+        f"agreement of {task} with {parents[task]}: {', '.join(parts)}"
         for task, parts in found.items()
     ]
 
@@ -95,7 +96,7 @@ def confusion(found: Any, width: int = 100) -> list[str]:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table of text as aligned lines: the first column to the left, numbers right."""
+    """Return a table of text as aligned lines: the first column to the left, the others right."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     return [
         "  ".join(

@@ -102,13 +102,13 @@ def architecture(number: int) -> Graph:
     shared = number in (2, 5, 6)
     trunks = {task: "conv_layers" if shared else f"conv_{task}" for task in CIFAR}
     for name in dict.fromkeys(trunks.values()):
-        book.call(name, trunk, "image", out=tensor(128, 8, 8), count=297_536)
+        book.call(name, trunk, "image", out=tensor(128, 8, 8), count=297_472)
     book.call(
         "fc_layers",
         step(FC, units=[1024, 512, 256, 128]),
         trunks[first],
         out=tensor(128),
-        count=9_082_240,
+        count=9_082_496,
     )
     book.head(first, "fc_layers", count=129 * CIFAR[first].classes)
     if number in (1, 2):
@@ -118,7 +118,7 @@ def architecture(number: int) -> Graph:
             step(FC, units=[1024, 512, 256, 128]),
             trunks[second],
             out=tensor(128),
-            count=9_082_240,
+            count=9_082_496,
         )
         book.head(second, name, count=129 * CIFAR[second].classes)
         return book.graph()

@@ -51,7 +51,7 @@ def test_the_order_of_the_file_changes_nothing() -> None:
 def test_boxes_say_what_a_node_does() -> None:
     graph = drawn.architecture(5)
     assert box(graph, "conv_layers").what == ("conv 64 64 64 | 128 128",)
-    assert box(graph, "conv_layers").size == "298 k parameters"
+    assert box(graph, "conv_layers").size == "297 k parameters"
     assert box(graph, "fc_layers_1").what == ("fc 1024 512",)
     assert box(graph, "fine_label").what == ("head fine: 100 classes",)
     assert box(graph, "concat").what == ()
@@ -91,20 +91,25 @@ def test_colours_tell_which_tasks_a_node_serves() -> None:
     fine, coarse = (sketch(graph).tasks[task] for task in ("fine", "coarse"))
     assert box(graph, "fine_label").paint == fine
     assert box(graph, "coarse_label").paint == coarse
-    assert box(graph, "conv_layers").tasks == ("fine", "coarse")
+    assert box(graph, "conv_layers").tasks == ("coarse", "fine")
     assert box(graph, "conv_layers").paint == box(graph, "fc_layers").paint
     assert box(graph, "fc_layers_2").paint.line == fine.line
     assert box(graph, "fc_layers_2").paint.fill != fine.fill
     assert [key.text for key in sketch(graph).legend] == [
-        "fine: 100 classes",
         "coarse: 20 classes",
+        "fine: 100 classes",
         "both tasks",
     ]
 
 
 def test_independent_networks_have_no_box_for_both_tasks() -> None:
     legend = sketch(drawn.architecture(1)).legend
-    assert [key.text for key in legend] == ["fine: 100 classes", "coarse: 20 classes"]
+    assert [key.text for key in legend] == ["coarse: 20 classes", "fine: 100 classes"]
+
+
+def test_a_task_has_the_same_colour_in_every_variant() -> None:
+    paints = [sketch(drawn.architecture(number)).tasks for number in range(1, 7)]
+    assert all(list(paint.items()) == list(paints[0].items()) for paint in paints)
 
 
 def test_a_box_for_some_of_many_tasks_says_so() -> None:

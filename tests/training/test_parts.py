@@ -104,6 +104,10 @@ def test_evaluation_agrees_with_the_definition() -> None:
     assert model.training
     assert found is not None
     assert found.scores == pytest.approx(expected(), rel=1e-6)
+    exact = expected()
+    assert {key: found.scores[key] for key in exact if "top" in key} == {
+        key: value for key, value in exact.items() if "top" in key
+    }
     parents = torch.tensor(TASKS["fine"].parents)
     fine, coarse = (
         torch.cat([batch.inputs[name] for batch in BATCHES]).argmax(1) for name in CLASSES

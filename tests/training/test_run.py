@@ -107,10 +107,10 @@ def test_summary_tells_results_agreement_and_files(spec: Path, tmp_path: Path) -
     text = lines(run)
     assert text.startswith("tiny on tiny: finished after 1 epoch, ")
     test = run.summary["tasks"]["fine"]["test"]
-    row = next(line for line in text.splitlines() if line.startswith("fine"))
+    row = next(line for line in text.splitlines() if line.split()[:3] == ["fine", "6", "test"])
     assert f"{test['loss']:.4f}" in row
     assert f"{100 * test['top1']:.1f} %" in row
-    assert "agreement (the predicted fine class lies in the predicted coarse class)" in text
+    assert "agreement of fine with coarse: validation " in text
     assert "coarse on the test split: true class by row" in text
     assert f"in {tmp_path / 'run'}:" in text
     assert "report.html" in text

@@ -1,0 +1,127 @@
+"""One op on the meta device: the types of what it gives, and of the parameters that it owns.
+
+Graphs repeat themselves, so what was found for an op, its arguments and its inputs is kept for the
+next node that asks the same; torch's meta kernels take milliseconds each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from graphspec.graph.ir import Node
+from graphspec.language.signature import TaskSpec
+from graphspec.ops.build import build_part
+from graphspec.ops.registry import Call, Site, Step
+from graphspec.ops.types import TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What a call gives.
+
+    Attributes:
+        types: Types of its tensors.
+        ports: The path of each in the returned value.
+    """
+
+    types: tuple[TensorType, ...]
+    ports: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One op for given inputs.
+
+    Attributes:
+        value: What it gives.
+        parameters: Types of its parameters by name.
+        buffers: Types of its buffers by name.
+        is_module: Whether it is a module rather than a function.
+    """
+
+    value: Value
+    parameters: Mapping[str, TensorType] = field(default_factory=dict)
+    buffers: Mapping[str, TensorType] = field(default_factory=dict)
+    is_module: bool = False
+
+
+class Parts:
+    """Types ops, each combination of op, arguments and inputs once."""
+
+    def __init__(self, tasks: Mapping[str, TaskSpec]) -> None:
+        self._tasks = tasks
+        self._known: dict[Any, Part] = {}
+
+    def find(self, step: Step, types: Sequence[TensorType], node: Node | None) -> Part:
+        """Type one op; must run under ``torch.device("meta")``.
+
+        Args:
+            step: The op and its arguments.
+            types: Types of its inputs.
+            node: The node whose ``from`` may name the inputs; None inside a sequence.
+
+        Raises:
+            OpError: If the op refuses its arguments or its inputs.
+            Exception: Whatever torch raises where shapes do not fit.
+        """
+        names = tuple(edge.name for edge in node.inputs) if node is not None else ()
+        # The type of the arguments too: 1 and 1.0 are equal, but not the same to an op.
+        key = (step.op.name, repr(step.args), tuple(types), names)
+        if key not in self._known:
+            self._known[key] = self._make(step, tuple(types), node)
+        return self._known[key]
+
+    def _make(self, step: Step, types: tuple[TensorType, ...], node: Node | None) -> Part:
+        site = Site(types, self._tasks)
+        part = build_part(step, site)
+        if step.op.infer is not None:
+            value = flatten(step.op.infer(step.args, site))
+        else:
+            value = flatten(apply(part, node, [type_.meta() for type_ in types]))
+        if isinstance(part, Call):
+            return Part(value)
+        parameters = {name: TensorType.of(each) for name, each in part.named_parameters()}
+        buffers = {name: TensorType.of(each) for name, each in part.named_buffers()}
+        return Part(value, parameters, buffers, is_module=True)
+
+
+def apply(part: nn.Module | Call, node: Node | None, inputs: list[torch.Tensor]) -> Any:
+    """Call a module or a function on inputs, by name where the node says so."""
+    if isinstance(part, Call):
+        return part.apply(inputs)
+    if node is not None and node.inputs and node.inputs[0].name is not None:
+        return part(**{str(edge.name): x for edge, x in zip(node.inputs, inputs, strict=True)})
+    return part(*inputs)
+
+
+def flatten(value: Any) -> Value:
+    """Return the types of the tensors in a value, with their paths, in order.
+
+    Args:
+        value: A tensor or a type, or tuples and lists of them, nested; None counts for nothing.
+
+    Raises:
+        TypeError: If there is anything else in it, or no tensor at all.
+    """
+    found: list[tuple[tuple[int, ...], TensorType]] = []
+    waiting: list[tuple[tuple[int, ...], Any]] = [((), value)]
+    while waiting:
+        path, item = waiting.pop()
+        if isinstance(item, torch.Tensor):
+            found.append((path, TensorType.of(item)))
+        elif isinstance(item, TensorType):
+            found.append((path, item))
+        elif isinstance(item, (tuple, list)):
+            waiting.extend((((*path, i), each) for i, each in reversed(list(enumerate(item)))))
+        elif item is not None:
+            message = f"it gives a {type(item).__name__}, not a tensor"
+            raise TypeError(message)
+    if not found:
+        message = "it gives no tensor"
+        raise TypeError(message)
+    return Value(tuple(type_ for _, type_ in found), tuple(path for path, _ in found))
