@@ -108,8 +108,9 @@ def check(
     parsed = _parsed(source, overrides, sink)
     graph = None if parsed is None else _graph(parsed, memory_limit, sink)
     if parsed is not None and "train" not in parsed.broken_sections:
+        sound = None if sink.has_errors else graph
         for each in also:
-            each(parsed.spec, graph, sink)
+            each(parsed.spec, sound, sink)
     sink.raise_if_errors()
     assert parsed is not None
     assert graph is not None

@@ -11,6 +11,7 @@ from graphspec.training import devices, metrics, optimizers
 from graphspec.training.optimizers import Spans
 
 if TYPE_CHECKING:
+    from graphspec.graph.ir import Graph
     from graphspec.language.models import Spec
 
 
@@ -36,14 +37,17 @@ def check(train: Train, tasks: Mapping[str, int] | None, sink: Sink, span: Spans
         sink.error(Code.BAD_DEVICE, span(("train", "device")), message, hint)
 
 
-def check_spec(spec: Spec, tasks: Mapping[str, int] | None, sink: Sink) -> None:
+def check_recipe(spec: Spec, graph: Graph | None, sink: Sink) -> None:
     """Report the mistakes in a spec's recipe, each at its place in the spec's files.
+
+    It is one of the checks that `graphspec.compiler.check` runs also.
 
     Args:
         spec: The spec.
-        tasks: Number of classes by task, or None where they are not known.
+        graph: Its graph, or None where that has mistakes.
         sink: Where mistakes go: see `check`.
     """
+    tasks = None if graph is None else {name: task.classes for name, task in graph.tasks.items()}
 
     def span(path: tuple[str, ...], key: bool = False) -> Span | None:
         return spec.locate(*path, key=key)

@@ -14,11 +14,11 @@ from graphspec import compiler
 from graphspec.compiler import Checked
 from graphspec.data import sources
 from graphspec.data.batches import Batches
-from graphspec.errors import Code, Diagnostic, Sink, fail
+from graphspec.errors import Code, Diagnostic, fail
 from graphspec.language.recipe import Data, Train
 from graphspec.language.signature import TaskSpec
 from graphspec.training import devices
-from graphspec.training.check import check_spec
+from graphspec.training.check import check_recipe
 from graphspec.training.losses import Losses
 from graphspec.training.observer import Observer
 
@@ -94,13 +94,9 @@ def load(spec: Spec | str | Path, overrides: Mapping[str, Any], observer: Observ
     """Load a spec and check it, its recipe included; warnings go to the observer.
 
     Raises:
-        SpecError: With every mistake of the spec, or else of the recipe.
+        SpecError: With every mistake of the spec and the recipe.
     """
-    checked = compiler.check(spec, overrides or None)
-    loaded, sink = checked.spec, Sink()
-    classes = {name: task.classes for name, task in checked.graph.tasks.items()}
-    check_spec(loaded, classes, sink)
-    sink.raise_if_errors()
+    checked = compiler.check(spec, overrides or None, also=[check_recipe])
     for warning in checked.warnings:
         observer.warning(_words(warning))
     return checked

@@ -52,7 +52,7 @@ def test_shared_weights_count_once_and_say_so(cli: Cli, tmp_path: Path) -> None:
     assert "shared with tower" in lines["other"]
     assert "share tower" in lines["other"]
     assert lines["parameters"] == "parameters  54 (54); 90 if nothing were shared"
-    assert lines["shared"] == "shared      tower: tower, other"
+    assert lines["shared"] == "shared      tower: other, tower"
 
 
 def test_only_what_a_task_needs(cli: Cli) -> None:
@@ -71,7 +71,7 @@ def test_json(cli: Cli, tmp_path: Path) -> None:
     assert (other["weights"], other["shared"], other["parameters"]) == ("tower", True, 36)
     assert other["outputs"] == [{"shape": ["N", 4], "dtype": "float32"}]
     assert (found["parameters"], found["naive_parameters"]) == (54, 90)
-    assert found["shared"] == {"tower": ["tower", "other"]}
+    assert found["shared"] == {"tower": ["other", "tower"]}
     assert found["tasks"] == {"same": {"classes": 2, "head": "label"}}
     both = json.loads(cli("summary", "s.yaml", "tiny.yaml", "--format", "json").out)
     assert [item["name"] for item in both] == ["siamese", "tiny"]
