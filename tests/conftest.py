@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import socket
-from collections.abc import Iterator
 
 # Before torch is imported: its threads only get in each other's way on small tensors.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -33,7 +32,7 @@ def _seeds() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that reaches for another machine fails; Unix sockets and this machine are allowed."""
     connect = socket.socket.connect
 
@@ -45,7 +44,6 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
-    yield
 
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")

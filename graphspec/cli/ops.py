@@ -66,7 +66,7 @@ def _listing(found: list[Op]) -> Table:
     table.add_column(min_width=18, style="bold" if terminal.coloured(sys.stdout) else "")
     table.add_column(overflow="fold")
     for op in found:
-        table.add_row(f"  {op.name}", op.summary.replace("``", "`"))
+        table.add_row(f"  {op.name}", _plain(op.summary))
     return table
 
 
@@ -74,7 +74,7 @@ def _show_page(page: OpPage) -> None:
     from rich import box
     from rich.table import Table
 
-    print(f"{page.name} ({page.category}): {page.summary}\n")
+    print(f"{page.name} ({page.category}): {_plain(page.summary)}\n")
     if page.details:
         print(f"{page.details}\n")
     print(f"takes {page.inputs}")
@@ -93,3 +93,8 @@ def _show_page(page: OpPage) -> None:
     else:
         print("it has no arguments")
     print(f"\nexample:\n\n{page.example.rstrip()}")
+
+
+def _plain(text: str) -> str:
+    """Return a docstring's sentence with the backticks of a terminal, not of reStructuredText."""
+    return text.replace("``", "`")

@@ -27,8 +27,8 @@ MAX_LENGTH = 1000
 """Longest expression, in characters."""
 MAX_ITEMS = 100_000
 """Most values in the result of one expression, nested lists counted whole."""
-MAX_MADE = 1_000_000
-"""Most values that all expressions of a spec make together."""
+MAX_MADE = 300_000
+"""Most values in the lists that all expressions of a spec make together."""
 MAX_BITS = 1024
 """Largest whole number that an operator may make, in bits."""
 _MAX_RANGE = 10_000
@@ -433,15 +433,15 @@ def evaluate(tree: Tree, scope: Scope, sink: Sink) -> Tree:
             sink.did_you_mean(name, scope.values, "variables") + "; declare it under `vars:`",
         )
     scope.used.update(expression.names)
-    if unknown or any(has_broken(scope.values[name]) for name in expression.names):
+    # Once lists have become too many, which was reported, no further expression is worked out.
+    if unknown or scope.made > MAX_MADE or any(has_broken(scope.values[name]) for name in expression.names):
         return _tree(BROKEN, tree.span)
     try:
         result = expression.evaluate(scope.values)
         made = _tree(result, tree.span)
-        scope.made += made.size
+        scope.made += made.size - 1  # a list's; a number is no larger than its expression
         if scope.made > MAX_MADE:
-            scope.made = 0  # the next mistake is another one
-            message = f"expressions make more than {MAX_MADE:,} values"
+            message = f"expressions make lists of more than {MAX_MADE:,} values"
             raise ExpressionError(message)
     except ExpressionError as error:
         given = ", ".join(f"{n} = {_short(repr(scope.values[n]))}" for n in expression.names)

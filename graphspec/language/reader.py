@@ -472,7 +472,9 @@ class _Dumper(yaml.SafeDumper):
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     plain = isinstance(resolve_scalar(text), str)
     style = None if plain else '"'
-    if "\n" in text:
+    if any(char in text for char in "\r\x85\u2028\u2029"):  # line ends to YAML, but not the same
+        style = '"'
+    elif "\n" in text:
         style = "|" if text.strip() == text.rstrip("\n") else '"'
     return dumper.represent_scalar(_STR_TAG, text, style=style)
 

@@ -8,7 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -56,12 +56,6 @@ def test_the_installed_program(folder: Path) -> None:
     assert done.stdout.startswith("graphspec 0.")
 
 
-def test_json_is_the_whole_of_stdout(folder: Path) -> None:
-    done = run(folder, "validate", "tiny.yaml", "--data", "x", "--format", "json")
-    assert (done.returncode, done.stderr) == (2, "")
-    assert [item["code"] for item in json.loads(done.stdout)] == ["unknown-data"]
-
-
 def test_a_reader_that_goes_away_is_no_mistake(folder: Path) -> None:
     command = f"set -o pipefail; {' '.join(GRAPHSPEC)} ops | head -n 1"
     done = subprocess.run(
@@ -75,7 +69,7 @@ def test_a_reader_that_goes_away_is_no_mistake(folder: Path) -> None:
 def test_a_full_disk_is_told(folder: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [*GRAPHSPEC, "ops"],
+            [*GRAPHSPEC, "--version"],
             cwd=folder, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=99,
         )  # fmt: skip
     assert done.returncode == 2
@@ -129,20 +123,24 @@ def test_colours_on_a_terminal(folder: Path) -> None:
 
 
 def test_ctrl_c_saves_and_resume_goes_on(folder: Path) -> None:
-    out = folder / "out.txt"
-    with out.open("w") as stdout:
-        process = subprocess.Popen(
-            [*GRAPHSPEC, "train", "tiny.yaml", "--epochs", MANY_EPOCHS, "--out", "a run"],
-            cwd=folder, env=ENVIRONMENT, stdout=stdout, stderr=subprocess.PIPE, text=True,
-            # A test runner in the background ignores SIGINT, and children inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )  # fmt: skip
-    _wait_for(process, lambda: "epoch 1/" in out.read_text())
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    process = subprocess.Popen(
+        [*GRAPHSPEC, "train", "tiny.yaml", "--epochs", MANY_EPOCHS, "--out", "a run"],
+        cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A test runner in the background ignores SIGINT, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    watchdog = threading.Timer(90, process.kill)
+    watchdog.start()
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "  validation  " in line:  # the first epoch is over
+            process.send_signal(signal.SIGINT)
+            break
+    stdout, stderr = process.communicate()
+    watchdog.cancel()
     assert process.returncode == 130, stderr
     assert stderr == "go on with: graphspec train 'a run' --resume\n"
-    assert "tiny on fashion-mini: interrupted after " in out.read_text()
+    assert "tiny on fashion-mini: interrupted after " in stdout
     assert (folder / "a run" / "last.pt").is_file()
     lines = (folder / "a run" / "metrics.jsonl").read_text().splitlines()
     epochs = json.loads(lines[-1])["epoch"]
@@ -152,12 +150,3 @@ def test_ctrl_c_saves_and_resume_goes_on(folder: Path) -> None:
     assert f"{epochs + 1} epochs of 48 steps of 100 images, {epochs} done; " in done.stdout
     assert "finished after" in done.stdout
     assert json.loads((folder / "a run" / "summary.json").read_text())["status"] == "finished"
-
-
-def _wait_for(process: subprocess.Popen[str], condition: object) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, "it ended too early"
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.1)
