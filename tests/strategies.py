@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from hypothesis import strategies as st
 
@@ -20,15 +22,18 @@ tasks: {fine: {classes: 5}, coarse: {classes: 3}}
 
 def places(found: tuple[Diagnostic, ...] | list[Diagnostic]) -> list[str]:
     """Return diagnostics as ``code@line:column``."""
-    return [f"{d.code.value}@{d.location.split(':', 1)[-1]}" for d in found]
+    return [f"{d.code.value}@{':'.join(d.location.rsplit(':', 2)[1:])}" for d in found]
 
 
 def found_in(text: str) -> list[Diagnostic]:
-    """Return everything that a spec's check reports, warnings included."""
-    try:
-        return list(compiler.check(compiler.load_text(text, "spec.yaml")).warnings)
-    except SpecError as error:
-        return list(error.diagnostics)
+    """Return everything that one check of a spec's file reports, warnings included."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "spec.yaml"
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        try:
+            return list(compiler.check(path).warnings)
+        except SpecError as error:
+            return list(error.diagnostics)
 
 
 def errors_of(text: str) -> list[str]:

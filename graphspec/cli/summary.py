@@ -182,28 +182,20 @@ def _totals(page: _Page) -> list[str]:
     parameters = f"{cost.parameters:,} ({count_text(cost.parameters)})"
     if cost.naive_parameters != cost.parameters:
         parameters += f"; {cost.naive_parameters:,} if nothing were shared"
+    training = bytes_text(cost.training_bytes(page.batch))
     lines = [
         ("parameters", parameters),
         ("FLOPs", f"{count_text(cost.flops)} per sample, forward"),
         ("activations", f"{bytes_text(cost.activation_bytes)} per sample"),
-        ("training", f"about {bytes_text(_training_bytes(page))} with batches of {page.batch}"),
+        (
+            "training",
+            f"about {training} with batches of {page.batch}",
+        ),
     ]
     if cost.shared:
         calls = "; ".join(f"{owner}: {', '.join(names)}" for owner, names in cost.shared.items())
         lines.append(("shared", calls))
     return [f"{label:<12}{text}" for label, text in lines]
-
-
-def _training_bytes(page: _Page) -> int:
-    """Return the memory of parameters, gradients, optimizer and one batch of activations."""
-    from graphspec.graph.analysis import TRAINING_COPIES
-
-    stored = sum(
-        kind.bytes_per_sample
-        for weights in page.graph.weights.values()
-        for kind in weights.parameters.values()
-    )
-    return TRAINING_COPIES * stored + page.batch * page.cost.activation_bytes
 
 
 def record(page: _Page) -> dict[str, Any]:
@@ -244,6 +236,6 @@ def record(page: _Page) -> dict[str, Any]:
         "flops": cost.flops,
         "activation_bytes": cost.activation_bytes,
         "batch_size": page.batch,
-        "training_bytes": _training_bytes(page),
+        "training_bytes": page.cost.training_bytes(page.batch),
         "shared": {owner: list(names) for owner, names in cost.shared.items()},
     }

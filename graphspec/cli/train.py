@@ -93,24 +93,24 @@ def command(
 
 def _begin(spec: str, out: str | None, asked: Sequence[Override]) -> Run:
     """Train a spec in a new folder."""
-    from graphspec.cli.checking import require
     from graphspec.cli.progress import watching
+    from graphspec.training.check import checked
     from graphspec.training.run import train
 
     _refuse_run_folder(spec)
     with watching() as observer:
-        return train(require(spec, asked).spec, out=out, observer=observer)
+        return train(checked(spec, asked).spec, out=out, observer=observer)
 
 
 def _go_on(spec: str | None, folder: Path, asked: Sequence[Override]) -> Run:
     """Go on with a run."""
-    from graphspec.cli.checking import require
     from graphspec.cli.progress import watching
+    from graphspec.training.check import checked
     from graphspec.training.folder import SPEC
     from graphspec.training.run import train
 
     # `train` takes plain values; here first, mistakes in them still point at the options.
-    require(folder / SPEC if spec is None else spec, asked)
+    checked(folder / SPEC if spec is None else spec, asked)
     with watching() as observer:
         return train(spec, resume=folder, observer=observer, **_arguments(asked))
 
@@ -153,8 +153,8 @@ def _resumed(
         SpecError: ``bad-option`` or ``not-a-run``.
     """
     from graphspec.cli import runs
-    from graphspec.cli.checking import require
     from graphspec.training import folder
+    from graphspec.training.check import checked
 
     folders = [word for word in words if Path(word).is_dir() and folder.is_run(Path(word))]
     specs = [word for word in words if word not in folders]
@@ -171,7 +171,7 @@ def _resumed(
     first = Path(_single(specs))
     if first.is_dir() or (not first.suffix and first.parent != Path()):
         return None, runs.named(specs[0])
-    run = runs.newest_unfinished(require(specs[0], asked).spec, data)
+    run = runs.newest_unfinished(checked(specs[0], asked).spec, data)
     terminal.remark(f"going on with {run}")
     return None, run
 

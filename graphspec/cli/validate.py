@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli import terminal
-from graphspec.cli.checking import examine
 from graphspec.cli.options import Assignments, DataName, MemoryLimit, Specs, overrides
-from graphspec.errors import (
-    Diagnostic,
-    Severity,
-    render_github,
-    render_json,
-)
+from graphspec.errors import Diagnostic, Severity, SpecError, render_github, render_json
 
 if TYPE_CHECKING:
     from graphspec.compiler import Checked
+    from graphspec.language.compose import Override
 
 EXAMPLES = (
     "graphspec validate specs/*.yaml",
@@ -53,7 +48,7 @@ def command(
     found: dict[Diagnostic, None] = {}
     faulty = 0
     for spec in specs:
-        checked, diagnostics = examine(spec, asked, memory_limit)
+        checked, diagnostics = _examined(spec, asked, memory_limit)
         if strict:
             diagnostics = [replace(item, severity=Severity.ERROR) for item in diagnostics]
         wrong = any(item.severity is Severity.ERROR for item in diagnostics)
@@ -74,6 +69,19 @@ def command(
     if form is Report.TEXT and faulty and len(specs) > 1:
         terminal.remark(f"{faulty} of {len(specs)} specs have mistakes")
     return 2 if faulty else 0
+
+
+def _examined(
+    spec: str, asked: Sequence[Override], memory_limit: str | None
+) -> tuple[Checked | None, list[Diagnostic]]:
+    """Return the checked spec, or None where it has mistakes; and all that was found."""
+    from graphspec.training.check import checked
+
+    try:
+        found = checked(spec, asked, memory_limit)
+    except SpecError as error:
+        return None, list(error.diagnostics)
+    return found, list(found.warnings)
 
 
 def _good(name: str, checked: Checked) -> str:

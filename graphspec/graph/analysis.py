@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from graphspec.errors import Code, Sink, fail
-from graphspec.graph.ir import Graph, Weights
+from graphspec.graph.ir import Graph, Node, Weights
 from graphspec.graph.parts import apply
 from graphspec.ops.build import as_module, build_part
 from graphspec.ops.registry import Call, Site
@@ -31,7 +31,8 @@ class NodeCost:
 
     Attributes:
         parameters: Parameters of its weights; a further call of the same weights adds none.
-        owned: Whether this call is the first of its weights, which is where they are counted.
+        owned: Whether its weights are counted here: at the node that defines them, or at their
+            first call where that node is left out.
         flops: Floating-point operations of a forward pass per sample, a multiply-add being two, as
             `torch.utils.flop_counter` counts them: matrix products, convolutions, attention.
         activation_bytes: Memory per sample of what its layers give, which training keeps.
@@ -56,6 +57,7 @@ class Analysis:
         flops: Per sample and forward pass.
         activation_bytes: Per sample.
         shared: For weights that are called more than once, the calls.
+        parameter_bytes: Memory of the parameters.
     """
 
     nodes: Mapping[str, NodeCost]
@@ -64,30 +66,32 @@ class Analysis:
     flops: int
     activation_bytes: int
     shared: Mapping[str, tuple[str, ...]]
+    parameter_bytes: int
+
+    def training_bytes(self, batch: int) -> int:
+        """Return the memory of training with Adam and ``batch`` samples, activations included."""
+        return TRAINING_COPIES * self.parameter_bytes + batch * self.activation_bytes
 
 
 def analyse(graph: Graph) -> Analysis:
     """Count what a typed graph costs; nothing is allocated."""
+    calls = {name: tuple(node.name for node in nodes_) for name, nodes_ in graph.calls.items()}
     nodes: dict[str, NodeCost] = {}
     built: dict[str, nn.Module | Call] = {}
     with torch.device("meta"), torch.no_grad():
         for node in graph.order:
             weights = graph.weights[node.weights]
-            owned = node.weights not in built
-            if owned:
+            if node.weights not in built:
                 built[node.weights] = build(weights, graph)
-            inputs = [graph.type_of(edge).meta() for edge in node.inputs]
-            meter = _Meter(built[node.weights])
-            with FlopCounterMode(display=False) as counter, meter:
-                meter.result(apply(built[node.weights], node, inputs))
+            owner = node.weights if node.weights in graph.nodes else calls[node.weights][0]
+            flops, activation_bytes = _measure(graph, node, built[node.weights])
             nodes[node.name] = NodeCost(
                 parameters_of(weights),
-                owned,
-                counter.get_total_flops() // BATCH,
-                meter.bytes // BATCH,
+                node.name == owner,
+                flops,
+                activation_bytes,
                 graph.tasks_of[node.name],
             )
-    calls = {name: tuple(node.name for node in nodes_) for name, nodes_ in graph.calls.items()}
     return Analysis(
         nodes,
         sum(parameters_of(weights) for weights in graph.weights.values()),
@@ -99,7 +103,22 @@ def analyse(graph: Graph) -> Analysis:
             for name, names in calls.items()
             if len(names) > 1 and graph.weights[name].is_module
         },
+        sum(map(_bytes_of, graph.weights.values())),
     )
+
+
+def _measure(graph: Graph, node: Node, whole: nn.Module | Call) -> tuple[int, int]:
+    """Run one call on the meta device; return its FLOPs and activation bytes per sample."""
+    types = [graph.type_of(edge) for edge in node.inputs]
+    steps = 1
+    if graph.weights[node.weights].family == "recurrent" and types[0].rank == 3:
+        # torch runs these step by step on the meta device too; all steps cost the same.
+        steps = types[0].shape[1]
+        types[0] = replace(types[0], shape=(types[0].shape[0], 1, types[0].shape[2]))
+    meter = _Meter(whole)
+    with FlopCounterMode(display=False) as counter, meter:
+        meter.result(apply(whole, node, [type_.meta() for type_ in types]))
+    return steps * counter.get_total_flops() // BATCH, steps * meter.bytes // BATCH
 
 
 def build(weights: Weights, graph: Graph) -> nn.Module | Call:
@@ -114,6 +133,11 @@ def build(weights: Weights, graph: Graph) -> nn.Module | Call:
 def parameters_of(weights: Weights) -> int:
     """Return the number of parameters of one weights owner."""
     return sum(type_.size_per_sample for type_ in weights.parameters.values())
+
+
+def _bytes_of(weights: Weights) -> int:
+    """Return the memory of the parameters of one weights owner."""
+    return sum(type_.bytes_per_sample for type_ in weights.parameters.values())
 
 
 class _Meter:
@@ -178,10 +202,7 @@ def memory_limit(text: str | int | None) -> int:
 
 def check_memory(graph: Graph, limit: int, sink: Sink) -> None:
     """Report a graph whose training cannot fit in ``limit`` bytes, before allocating anything."""
-    sizes = {
-        name: sum(type_.bytes_per_sample for type_ in weights.parameters.values())
-        for name, weights in graph.weights.items()
-    }
+    sizes = {name: _bytes_of(weights) for name, weights in graph.weights.items()}
     needed = TRAINING_COPIES * sum(sizes.values())
     if needed <= limit:
         return

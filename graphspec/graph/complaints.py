@@ -109,13 +109,18 @@ def complaint(error: BaseException) -> Complaint:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, MemoryError):
         return Complaint("it is too large")
-    if "overflow" in text.lower():
+    if is_overflow(error):
         return Complaint("its size is beyond what torch can count", "make it smaller")
     for pattern, words, hint in _RULES:
         match = re.search(pattern, text)
         if match is not None:
             return Complaint(_tidy(match.expand(words)), hint)
     return Complaint(_tidy(str(error).strip().split("\n")[0].rstrip(". ") or text))
+
+
+def is_overflow(error: BaseException) -> bool:
+    """Return whether torch could not count the bytes of a tensor."""
+    return "overflow" in str(error).lower()
 
 
 def _tidy(text: str) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from graphspec.errors import Code, Related, Sink, Span
-from graphspec.graph.complaints import complaint
+from graphspec.graph.complaints import complaint, is_overflow
 from graphspec.graph.expand import Expanded
 from graphspec.graph.ir import Edge, Graph, Node, Weights
 from graphspec.graph.parts import Part, Parts, Value, apply, flatten
@@ -176,6 +176,11 @@ class _Inference:
             if f"`{weights.steps[index].op.name}`" not in message:
                 message = f"`{weights.steps[index].op.name}` of `{node.name}`: {message}"
             self._sink.error(Code.BAD_ARGUMENT, span, message, error.hint)
+            return
+        if is_overflow(error):
+            name = weights.steps[index].op.name
+            message = f"`{name}` of `{node.name}` has more parameters than torch can count"
+            self._sink.error(Code.OUT_OF_MEMORY, weights.spans[index], message, "make it smaller")
             return
         inputs = "input" if len(types) == 1 else "inputs"
         message = f"the node `{node.name}` cannot take its {inputs}: {error.message}"

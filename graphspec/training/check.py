@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphspec import compiler
+from graphspec.compiler import Checked, Overrides
 from graphspec.errors import Code, Sink, Span
 from graphspec.language.recipe import Train
 from graphspec.training import devices, metrics, optimizers
@@ -35,6 +38,22 @@ def check(train: Train, tasks: Mapping[str, int] | None, sink: Sink, span: Spans
         message = f"`device: {train.device}` is no device"
         hint = "write `auto`, `cpu`, `cuda`, `cuda:1` or `mps`"
         sink.error(Code.BAD_DEVICE, span(("train", "device")), message, hint)
+
+
+def checked(
+    source: str | Path | Spec, overrides: Overrides = None, memory_limit: str | int | None = None
+) -> Checked:
+    """Check a spec with its recipe, so that one report has the mistakes of both.
+
+    Args:
+        source: See `graphspec.compiler.check`, as for the others.
+        overrides: Values from outside the file.
+        memory_limit: Bytes, or a text such as ``16GiB``.
+
+    Raises:
+        SpecError: With every mistake.
+    """
+    return compiler.check(source, overrides, memory_limit, also=[check_recipe])
 
 
 def check_recipe(spec: Spec, graph: Graph | None, sink: Sink) -> None:

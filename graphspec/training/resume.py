@@ -101,7 +101,8 @@ def restore(run: Path, state: State, spec: Spec, epochs_asked: bool) -> None:
             had stopped early further.
 
     Raises:
-        SpecError: ``bad-checkpoint`` or ``run-mismatch``.
+        SpecError: ``bad-checkpoint`` or ``run-mismatch``; ``bad-option`` if fewer epochs are asked
+            for than have begun.
     """
     path = run / folder.LAST
     if path.exists():
@@ -112,12 +113,16 @@ def restore(run: Path, state: State, spec: Spec, epochs_asked: bool) -> None:
             message = f"`{path}` does not fit the run's spec"
             hint = f"was `{run / folder.SPEC}` edited? start a new run with another `--out`"
             raise fail(Code.RUN_MISMATCH, message, hint) from error
+    begun = state.epoch + bool(state.step)
+    if epochs_asked and spec.train.epochs < begun:
+        message = f"the run is in epoch {begun}, so it cannot end after {spec.train.epochs}"
+        raise fail(Code.BAD_OPTION, message, f"ask for `--epochs {begun}` or more, or for none")
     if state.epoch < spec.train.epochs and (state.finished == "epochs" or epochs_asked):
         if state.finished == "early-stopping":
             state.waited = 0
         state.finished = None
     elif state.finished is None and state.epoch >= spec.train.epochs and not state.step:
-        state.finished = "epochs"  # fewer epochs were asked for than are done
+        state.finished = "epochs"  # only the test split was missing
     folder.rewind(run, state.epoch)
 
 

@@ -17,8 +17,7 @@ from graphspec.data.batches import Batches
 from graphspec.errors import Code, Diagnostic, fail
 from graphspec.language.recipe import Data, Train
 from graphspec.language.signature import TaskSpec
-from graphspec.training import devices
-from graphspec.training.check import check_recipe
+from graphspec.training import check, devices
 from graphspec.training.losses import Losses
 from graphspec.training.observer import Observer
 
@@ -96,7 +95,7 @@ def load(spec: Spec | str | Path, overrides: Mapping[str, Any], observer: Observ
     Raises:
         SpecError: With every mistake of the spec and the recipe.
     """
-    checked = compiler.check(spec, overrides or None, also=[check_recipe])
+    checked = check.checked(spec, overrides)
     for warning in checked.warnings:
         observer.warning(_words(warning))
     return checked

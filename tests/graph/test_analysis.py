@@ -101,3 +101,36 @@ class TestMemoryLimit:
         assert compiler.check(spec, memory_limit="1MB").warnings == ()
         with pytest.raises(gs.SpecError, match=r"training needs 32\.2 KiB"):
             compiler.check(spec, memory_limit="10KB")
+
+
+def test_a_long_sequence_costs_its_steps_without_running_them() -> None:
+    text = """
+graphspec: 1
+inputs: {words: {shape: [LENGTH, 8]}}
+tasks: {t: {classes: 5}}
+nodes:
+  lstm: {op: LSTM, from: words, hidden_size: 16}
+  last: {op: mean, from: lstm.0, dim: 1}
+  label: {op: head, from: last, task: t}
+"""
+
+    def cost(length: int) -> analysis.NodeCost:
+        graph = gs.analyze(compiler.load_text(text.replace("LENGTH", str(length))))
+        return analyse(graph).nodes["lstm"]
+
+    assert cost(1).flops == 2 * 4 * 16 * (8 + 16)
+    assert cost(50_000).flops == 50_000 * cost(1).flops
+
+
+def test_weights_are_counted_at_the_node_that_defines_them() -> None:
+    text = TEXT.replace("from: again}", "from: trunk}").replace("shared:", "above:")
+    text = text.replace("from: shared}", "from: above}")
+    text = text.replace("again: {op: Conv2d, from: trunk", "again: {op: Conv2d, from: above")
+    text = text.replace("flat: {op: flatten, from: above}", "flat: {op: flatten, from: again}")
+    found = analyse(gs.analyze(compiler.load_text(text)))
+    assert (found.nodes["above"].owned, found.nodes["again"].owned) == (False, True)
+
+
+def test_memory_of_training(found: analysis.Analysis) -> None:
+    expected = 4 * 4 * found.parameters + 10 * found.activation_bytes
+    assert found.training_bytes(10) == expected

@@ -60,7 +60,8 @@ def test_shared_weights_are_one_owner_with_several_calls() -> None:
 def test_named_inputs_come_in_the_order_of_the_op() -> None:
     graph = graph_of(
         "  k: {op: Linear, from: other, out_features: 6}\n"
-        "  att: {op: MultiheadAttention, from: {value: words, query: words, key: k}, num_heads: 2}\n"
+        "  att: {op: MultiheadAttention, num_heads: 2, from: "
+        "{value: words, query: words, key: k}}\n"
         "  x: {op: fc, from: att.0, units: 4}\n" + LABEL,
         WORDS,
     )
@@ -123,8 +124,8 @@ def test_nodes_inputs_and_tasks_may_have_names_of_python_and_torch(name: str) ->
         ("  x: {share: x, from: image}\n", ["share-cycle@1:14"]),
         ("  x: {share: y, from: image}\n", ["unknown-node@1:14"]),
         ("  x: {share: image, from: image}\n", ["unknown-node@1:14"]),
-        ("  image: {op: fc, from: x, units: 3}\n  x: {op: fc, from: image, units: 4}\n", ["bad-name@1:3"]),
-        ("  x: {layers: [Flatten, {fcc: 3}, ReLUU], from: image}\n", ["unknown-op@1:26", "unknown-op@1:36"]),
+        ("  image: {op: fc, from: x, units: 3}\n  x: {op: relu, from: image}\n", ["bad-name@1:3"]),
+        ("  x: {layers: [{fcc: 3}, RELUU], from: image}\n", ["unknown-op@1:17", "unknown-op@1:26"]),
         ("  x: {layers: [{head: fine}], from: image}\n", ["wrong-inputs@1:17"]),
         ("  x: {layers: [{Identity: 3}], from: image}\n", ["bad-argument@1:27"]),
     ],
@@ -142,7 +143,7 @@ def test_mistakes(nodes: str, found: list[str]) -> None:
         "{op: fc, from: image, units: -1}",
         "{op: fc, from: [image, image], units: 4}",
         "{op: fc, from: a, units: 4}",
-        "{op: concat, from: [image, image], dim: 9}",
+        "{op: Flatten, from: image, start_dim: 9}",
         "{op: Conv1d, from: image, out_channels: 4, kernel_size: 3}",
         "{share: nothing, from: image}",
         "3",

@@ -9,7 +9,11 @@ from graphspec.errors import SpecError
 from graphspec.language.models import LayersNode, OpNode, ShareNode
 from tests.strategies import HEAD, errors_of
 
-NODES = "nodes:\n  trunk: {op: fc, from: image, units: 8}\n  label: {op: head, from: trunk, task: fine}\n"
+NODES = """\
+nodes:
+  trunk: {op: fc, from: image, units: 8}
+  label: {op: head, from: trunk, task: fine}
+"""
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,6 @@ def test_one_mistake_in_a_section_is_one_message(line: str, found: str) -> None:
 )
 def test_one_mistake_in_a_node_is_one_message(node: str, found: str) -> None:
     text = f"{HEAD}{NODES}  a: {node}\n"
-    text = text.replace("  a:", "  a:").replace(NODES, NODES)
     lines = text.split("\n")
     lines.insert(5, lines.pop(-2))  # before the head, after the trunk
     errors = errors_of("\n".join(lines))
@@ -82,7 +85,7 @@ def test_one_mistake_in_a_node_is_one_message(node: str, found: str) -> None:
 
 def test_two_unknown_names_in_one_expression_are_two_messages() -> None:
     nodes = NODES.replace("units: 8", 'units: "=[p, 8, q]"')
-    assert errors_of(HEAD + nodes) == ["unknown-variable@5:38", "unknown-variable@5:44"]
+    assert errors_of(HEAD + nodes) == ["unknown-variable@5:42", "unknown-variable@5:48"]
 
 
 def test_mistakes_of_all_stages_come_in_one_run() -> None:
