@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from graphspec.errors import suggest
 
-MAX_COUNT = 4096
+MAX_COUNT = 1024
 """Most layers, chunks or other parts that one op makes: beyond it building alone takes minutes."""
 
 MAX_LAYERS = 256
