@@ -244,7 +244,7 @@ def signature_of(parsed: Parsed, sink: Sink) -> Signature | None:
     if parsed.broken_sections & {"data", "inputs", "tasks"}:
         return None
     if spec.data is None:
-        return _stated(spec, sink)
+        return None if "nodes" in parsed.broken_sections else _stated(spec, sink)
     sources.check(spec.data, sink, lambda path: spec.locate(*path))
     if spec.data.source not in sources.SOURCES:
         return None
@@ -331,9 +331,11 @@ def _graph(parsed: Parsed, limit: str | int | None, sink: Sink) -> Graph | None:
 
     bytes_limit = analysis.memory_limit(limit)
     signature = signature_of(parsed, sink)
-    if signature is None or "nodes" in parsed.broken_sections:
+    if "nodes" in parsed.broken_sections:
         return None
     expanded = expand.expand(parsed.spec, parsed.broken, signature, sink)
+    if expanded is None:
+        return None
     typed = shapes.infer(check.check(expanded, parsed.spec, sink), sink)
     analysis.check_memory(typed.graph, bytes_limit, sink)
     analysis.check_shared(typed.graph, sink)

@@ -49,19 +49,24 @@ class _Draft:
     task: str | None = None
 
 
-def expand(spec: Spec, broken: Iterable[str], signature: Signature, sink: Sink) -> Expanded:
+def expand(
+    spec: Spec, broken: Iterable[str], signature: Signature | None, sink: Sink
+) -> Expanded | None:
     """Resolve a spec into a graph.
 
     Args:
         spec: The spec.
         broken: Nodes that parsing left out.
-        signature: Inputs and tasks, from the data set or from the spec itself.
+        signature: Inputs and tasks, from the data set or from the spec itself; None where a
+            mistake leaves them unknown, and then only ops and their arguments are checked.
         sink: Where mistakes go.
 
     Returns:
-        The graph of all nodes that are usable, without shapes.
+        The graph of all nodes that are usable, without shapes; None without a signature.
     """
-    return _Expansion(spec, set(broken), signature, sink).run()
+    expansion = _Expansion(spec, set(broken), signature or Signature(), sink)
+    expansion.define(tasks_known=signature is not None)
+    return None if signature is None else expansion.resolve()
 
 
 class _Expansion:
@@ -79,8 +84,11 @@ class _Expansion:
         self._known = set(self._names)
         self._nodes = self._names[len(signature.inputs) :]
         self._drafts: dict[str, _Draft] = {}
+        self._tasks_known = True
 
-    def run(self) -> Expanded:
+    def define(self, tasks_known: bool) -> None:
+        """Check what each node is: its ops and their arguments, and the task of a head."""
+        self._tasks_known = tasks_known
         nodes_tree = self._spec.tree.get("nodes")
         assert nodes_tree is not None
         trees = nodes_tree.mapping or {}
@@ -97,6 +105,9 @@ class _Expansion:
             draft = _Draft(name, node, trees[name], nodes_tree.keys[name])
             self._drafts[name] = draft
             self._define(draft)
+
+    def resolve(self) -> Expanded:
+        """Check what each node reads, and return the graph of those that are usable."""
         owners = self._owners()
         nodes = {}
         for name, draft in self._drafts.items():
@@ -199,7 +210,7 @@ class _Expansion:
         if step.op.family != "head":
             return None
         task: str = getattr(step.args, "task", "")
-        if task in self._signature.tasks:
+        if task in self._signature.tasks or not self._tasks_known:
             return task
         declare = "" if self._spec.data else f"; a new one: `tasks: {{{task}: {{classes: 10}}}}`"
         self._sink.error(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graphspec.errors import Code, Sink, Source, Span, did_you_mean
+from graphspec.errors import Code, Related, Sink, Source, Span, did_you_mean
 from graphspec.language import shipped
 from graphspec.language.reader import MAX_DEPTH, Tree, mapping, read_file, read_text, sequence
 
@@ -249,7 +249,7 @@ def override(tree: Tree, overrides: Sequence[Override], sink: Sink) -> Tree:
         if not item.value.strip():
             value = Tree(None, item.key_span)
         path = _path(tree, item, sink)
-        if path is not None:
+        if path is not None and _keeps_kind(tree, path, value, item, sink):
             tree = _assign(tree, path, (), value, item, sink)
     return tree
 
@@ -280,6 +280,25 @@ def _path(tree: Tree, item: Override, sink: Sink) -> list[str] | None:
         did_you_mean(parts[0], known, what, limit=20),
     )
     return None
+
+
+def _keeps_kind(tree: Tree, path: list[str], value: Tree, item: Override, sink: Sink) -> bool:
+    """Report a text for a variable that is a number: every expression with it would fail."""
+    variables = tree.get("vars")
+    old = variables.get(path[1]) if variables is not None and path[0] == "vars" else None
+    if len(path) != 2 or old is None or isinstance(old.value, bool):
+        return True
+    text = value.value
+    if not isinstance(old.value, (int, float)) or not isinstance(text, str) or text[:1] == "=":
+        return True
+    sink.error(
+        Code.BAD_OVERRIDE,
+        value.span,
+        f"the variable `{path[1]}` is a number, got the text `{item.value.strip()}`",
+        f"it is `{old.value}` in the spec; an expression begins with `=`",
+        (Related(old.span, "declared here"),),
+    )
+    return False
 
 
 def _assign(

@@ -13,14 +13,14 @@ import operator
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from simpleeval import EvalWithCompoundTypes, InvalidExpression
 
-from graphspec.errors import Code, Sink, Span, arrows, did_you_mean
+from graphspec.errors import Code, Related, Sink, Span, arrows, did_you_mean
 from graphspec.language.reader import MAX_DEPTH, Tree, mapping, sequence, walk
 
 MAX_LENGTH = 1000
@@ -58,7 +58,11 @@ def _multiply(left: Any, right: Any) -> Any:
     if isinstance(left, int) and isinstance(right, int):
         _limit_bits(left.bit_length() + right.bit_length())
     for items, count in ((left, right), (right, left)):
-        if isinstance(items, (list, str)) and isinstance(count, int):
+        if isinstance(items, str):
+            # Python would repeat the text: `--set width=x` is meant as a number.
+            message = "`*` works on numbers and lists"
+            raise ExpressionError(message)
+        if isinstance(items, list) and isinstance(count, int):
             _limit_items(len(items) * count)
     return left * right
 
@@ -349,12 +353,14 @@ class Scope:
 
     Attributes:
         values: Plain values by name.
+        places: Where each value stands.
         used: Names that some expression read.
         made: How many values expressions have made so far.
     """
 
-    values: dict[str, Any]
-    used: set[str]
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, Span] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
     made: int = 0
 
 
@@ -368,10 +374,11 @@ def resolve_vars(variables: Tree | None, sink: Sink) -> Scope:
     Returns:
         The values; those that could not be worked out are `BROKEN`.
     """
-    scope = Scope({}, set())
+    scope = Scope()
     if variables is None or variables.mapping is None:
         return scope
     declared = variables.mapping
+    scope.places.update({name: tree.span for name, tree in declared.items()})
     needs: dict[str, set[str]] = {}
     for name, tree in declared.items():
         found: set[str] = set()
@@ -434,7 +441,11 @@ def evaluate(tree: Tree, scope: Scope, sink: Sink) -> Tree:
         )
     scope.used.update(expression.names)
     # Once lists have become too many, which was reported, no further expression is worked out.
-    if unknown or scope.made > MAX_MADE or any(has_broken(scope.values[name]) for name in expression.names):
+    if (
+        unknown
+        or scope.made > MAX_MADE
+        or any(has_broken(scope.values[name]) for name in expression.names)
+    ):
         return _tree(BROKEN, tree.span)
     try:
         result = expression.evaluate(scope.values)
@@ -451,9 +462,20 @@ def evaluate(tree: Tree, scope: Scope, sink: Sink) -> Tree:
             tree.span,
             f"`{_short(tree.value)}`: {error}",
             f"with {given}" if given else None,
+            _set_elsewhere(tree, expression, scope),
         )
         return _tree(BROKEN, tree.span)
     return made
+
+
+def _set_elsewhere(tree: Tree, expression: Expression, scope: Scope) -> tuple[Related, ...]:
+    """Return where the variables of an expression are set, if not in its own file."""
+    places = {name: scope.places[name] for name in expression.names if name in scope.places}
+    return tuple(
+        Related(place, f"`{name}` is set here")
+        for name, place in places.items()
+        if place.source is not tree.span.source
+    )
 
 
 def has_broken(value: Any) -> bool:

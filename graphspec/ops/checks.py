@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 from graphspec.ops.registry import OpError
 from graphspec.ops.types import BATCH, TensorType, size_text
 
-_LAYOUTS = {
+MAPS = {
     1: "[N]",
     2: "[N, features]",
     3: "[N, channels, length]",
     4: "[N, channels, height, width]",
     5: "[N, channels, depth, height, width]",
 }
+"""What dimensions mean by their number, for layers that read maps."""
+
+SEQUENCES = {**MAPS, 3: "[N, length, features]"}
+"""The same for layers that read sequences."""
 
 
-def need_rank(op: str, kind: TensorType, ranks: Sequence[int], hint: str | None = None) -> None:
+def need_rank(
+    op: str,
+    kind: TensorType,
+    ranks: Sequence[int],
+    hint: str | None = None,
+    layouts: Mapping[int, str] = MAPS,
+) -> None:
     """Check the number of dimensions of an input, batch included.
+
+    Args:
+        op: The op that asks, for the message.
+        kind: The input.
+        ranks: The numbers of dimensions that fit.
+        hint: What to do, if more is known than how to change the number of dimensions.
+        layouts: What dimensions mean by their number.
 
     Raises:
         OpError: If it is not among ``ranks``.
     """
     if kind.rank not in ranks:
-        wanted = " or ".join(_LAYOUTS.get(rank, f"{rank} dimensions") for rank in ranks)
+        wanted = " or ".join(layouts.get(rank, f"{rank} dimensions") for rank in ranks)
         message = f"`{op}` needs an input of shape {wanted}, got {kind}"
         raise OpError(message, hint or _rank_hint(kind.rank, ranks))
 

@@ -14,6 +14,8 @@ from typing import Any
 from torch import nn
 
 from graphspec.ops.checks import (
+    MAPS,
+    SEQUENCES,
     listing,
     need_float,
     need_integer,
@@ -143,7 +145,9 @@ def _need_rank(name: str, kind: TensorType, ranks: tuple[int, ...]) -> None:
         return
     other = re.sub(r"[123]d$", f"{kind.rank - 2}d", name)
     fits = kind.rank in (3, 4, 5) and other != name and hasattr(nn, other)
-    need_rank(name, kind, ranks, f"`{other}` takes an input of this shape" if fits else None)
+    hint = f"`{other}` takes an input of this shape" if fits else None
+    layouts = SEQUENCES if family(name) in ("recurrent", "attention") else MAPS
+    need_rank(name, kind, ranks, hint, layouts)
 
 
 def inferred(name: str, args: Args, site: Site) -> dict[str, Any]:
