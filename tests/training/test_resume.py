@@ -216,11 +216,12 @@ def test_more_epochs_go_on_where_it_ended(spec: Path, tmp_path: Path, whole: Run
     assert again.summary == resumed.summary
 
 
-def test_fewer_epochs_end_an_interrupted_run_where_it_is(
+def test_fewer_epochs_than_have_begun_are_refused(
     spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = interrupted_at(STEPS + 1, spec, tmp_path / "run", monkeypatch)
-    assert train(resume=run.folder, epochs=1).summary["epochs"] == 2  # the epoch is ended
+    with pytest.raises(SpecError, match="the run is in epoch 2, so it cannot end after 1"):
+        train(resume=run.folder, epochs=1)
     run = interrupted_at(1, spec, tmp_path / "other", monkeypatch)
     assert train(resume=run.folder, epochs=1).summary["epochs"] == 1
 
