@@ -215,3 +215,15 @@ def test_forced_colours_can_be_switched_off_for_a_command(
     assert "\x1b[" in cli("summary", "tiny.yaml").out
     done = cli("--no-color", "validate", "nosuch")
     assert done.err.startswith("error[file-not-found]: there is no file `nosuch`\n")
+
+
+def test_ctrl_c_while_importing_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    from graphspec import __main__
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("graphspec.cli.main.run", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        __main__.run()
+    assert ended.value.code == 130
