@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 demo: $(STAMP) ## train arch5 on the bundled images; diagram, curves and report in runs/
-	$(BIN)/graphspec train specs/arch5.yaml --data fashion-mini --set width=16 --epochs 6
+	$(BIN)/graphspec train specs/arch5.yaml --data fashion-mini --set width=16 --epochs 8
 
 test: $(STAMP) ## run the fast tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow and not cifar100"
