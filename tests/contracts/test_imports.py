@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -11,8 +12,14 @@ HEAVY = ("torch", "torchvision", "torchmetrics", "matplotlib", "networkx")
 
 
 def python(code: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    # Without this typer looks for the shell among the parent processes, which differ in CI.
+    environment = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     return subprocess.run(
-        [sys.executable, *flags, "-c", code], capture_output=True, text=True, timeout=120
+        [sys.executable, *flags, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
     )
 
 

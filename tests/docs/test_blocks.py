@@ -58,7 +58,12 @@ def check_output(example: Example) -> None:
     """Compare a ``text`` block with what the ``python`` block right before it printed."""
     end, printed = example.namespace.get("_printed", (-1, ""))
     if end >= 0 and not example.document.text[end : example.region.start].strip("`\n "):
-        assert str(example.parsed).strip() == printed.strip()
+        assert trimmed(str(example.parsed)) == trimmed(printed)
+
+
+def trimmed(text: str) -> str:
+    """Return a text without white space at the ends of its lines, where no reader sees it."""
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
 def run_console(example: Example) -> None:
