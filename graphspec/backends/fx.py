@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from graphspec.graph.analysis import build as build_weights
 from graphspec.graph.ir import Edge, Graph, Node
+from graphspec.graph.parts import build_weights
 from graphspec.ops.registry import Call
 
 
@@ -80,7 +80,7 @@ def build(graph: Graph, seed: int) -> GraphModule:
         for name, weights in graph.weights.items():
             # The default generator alone: torch.manual_seed would reseed the accelerators too.
             torch.default_generator.manual_seed(seed_of(seed, name))
-            part = build_weights(weights, graph)
+            part = build_weights(weights, graph.tasks)
             if isinstance(part, Call):
                 functions[name] = part
             else:

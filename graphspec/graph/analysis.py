@@ -13,9 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from graphspec.errors import Code, Sink, fail
 from graphspec.graph.ir import Graph, Node, Weights
-from graphspec.graph.parts import apply
-from graphspec.ops.build import as_module, build_part
-from graphspec.ops.registry import Call, Site
+from graphspec.graph.parts import apply, build_weights
+from graphspec.ops.registry import Call
 from graphspec.ops.types import BATCH
 
 TRAINING_COPIES = 4
@@ -82,7 +81,7 @@ def analyse(graph: Graph) -> Analysis:
         for node in graph.order:
             weights = graph.weights[node.weights]
             if node.weights not in built:
-                built[node.weights] = build(weights, graph)
+                built[node.weights] = build_weights(weights, graph.tasks)
             owner = node.weights if node.weights in graph.nodes else calls[node.weights][0]
             flops, activation_bytes = _measure(graph, node, built[node.weights])
             nodes[node.name] = NodeCost(
@@ -119,15 +118,6 @@ def _measure(graph: Graph, node: Node, whole: nn.Module | Call) -> tuple[int, in
     with FlopCounterMode(display=False) as counter, meter:
         meter.result(apply(whole, node, [type_.meta() for type_ in types]))
     return steps * counter.get_total_flops() // BATCH, steps * meter.bytes // BATCH
-
-
-def build(weights: Weights, graph: Graph) -> nn.Module | Call:
-    """Build typed weights on torch's default device."""
-    parts = [
-        build_part(step, Site(types, graph.tasks))
-        for step, types in zip(weights.steps, weights.inputs, strict=True)
-    ]
-    return as_module(parts, weights.sequence)
 
 
 def parameters_of(weights: Weights) -> int:

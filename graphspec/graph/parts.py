@@ -1,4 +1,4 @@
-"""One op on the meta device: the types of what it gives, and of the parameters that it owns.
+"""From ops to modules, and what an op gives: types on the meta device, without allocation.
 
 Graphs repeat themselves, so what was found for an op, its arguments and its inputs is kept for the
 next node that asks the same; torch's meta kernels take milliseconds each.
@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from graphspec.graph.ir import Node
+from graphspec.graph.ir import Node, Weights
 from graphspec.language.signature import TaskSpec
-from graphspec.ops.build import build_part
+from graphspec.ops.build import as_module, build_part
 from graphspec.ops.registry import Call, Site, Step
 from graphspec.ops.types import TensorType
 
@@ -88,6 +88,15 @@ class Parts:
         parameters = {name: TensorType.of(each) for name, each in part.named_parameters()}
         buffers = {name: TensorType.of(each) for name, each in part.named_buffers()}
         return Part(value, parameters, buffers, is_module=True)
+
+
+def build_weights(weights: Weights, tasks: Mapping[str, TaskSpec]) -> nn.Module | Call:
+    """Build typed weights, all their steps, on torch's default device."""
+    parts = [
+        build_part(step, Site(types, tasks))
+        for step, types in zip(weights.steps, weights.inputs, strict=True)
+    ]
+    return as_module(parts, weights.sequence)
 
 
 def apply(part: nn.Module | Call, node: Node | None, inputs: list[torch.Tensor]) -> Any:

@@ -16,8 +16,7 @@ from graphspec.errors import Code, Related, Sink, Span
 from graphspec.graph.complaints import complaint, is_overflow
 from graphspec.graph.expand import Expanded
 from graphspec.graph.ir import Edge, Graph, Node, Weights
-from graphspec.graph.parts import Part, Parts, Value, apply, flatten
-from graphspec.ops.build import as_module, build_part
+from graphspec.graph.parts import Part, Parts, Value, apply, build_weights, flatten
 from graphspec.ops.registry import Call, OpError, Site
 from graphspec.ops.types import TensorType
 
@@ -129,9 +128,7 @@ class _Inference:
         if len(weights.steps) == 1 and only.op.infer and _alike(types, weights.inputs[0]):
             return flatten(only.op.infer(only.args, Site(tuple(types), self._graph.tasks)))
         if built.whole is None:
-            sites = zip(weights.steps, weights.inputs, strict=True)
-            parts = [build_part(step, Site(site, self._graph.tasks)) for step, site in sites]
-            built.whole = as_module(parts, weights.sequence)
+            built.whole = build_weights(weights, self._graph.tasks)
         return flatten(apply(built.whole, node, [type_.meta() for type_ in types]))
 
     def _build(self, node: Node, types: list[TensorType]) -> Value | None:

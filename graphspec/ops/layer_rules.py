@@ -6,9 +6,10 @@ takes a missing batch for unbatched input. The rules here speak of the spec.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from torch import nn
@@ -156,11 +157,7 @@ def inferred(name: str, args: Args, site: Site) -> dict[str, Any]:
     Raises:
         OpError: If they would depend on the size of the batch.
     """
-    import inspect
-
-    layer = getattr(nn, name)
-    init = nn.RNNBase if issubclass(layer, nn.RNNBase) else layer
-    known = inspect.signature(init.__init__).parameters
+    known = _constructor_arguments(name)
     sizes: dict[str, Any] = {
         argument: size_at(name, site.types[which], dim)
         for argument, (which, dim) in _SIZES.items()
@@ -174,6 +171,14 @@ def inferred(name: str, args: Args, site: Site) -> dict[str, Any]:
     if "batch_first" in known:
         sizes["batch_first"] = True
     return sizes
+
+
+@cache
+def _constructor_arguments(name: str) -> frozenset[str]:
+    """Return the names of a layer's constructor arguments; looking them up takes a while."""
+    layer = getattr(nn, name)
+    init = nn.RNNBase if issubclass(layer, nn.RNNBase) else layer
+    return frozenset(inspect.signature(init.__init__).parameters)
 
 
 def _normalized(name: str, args: Any, kind: TensorType) -> tuple[int, ...]:
