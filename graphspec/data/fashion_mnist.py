@@ -4,7 +4,7 @@ Sources:
     H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine
     Learning Algorithms", 2017. https://arxiv.org/abs/1708.07747
     Y. Seo, K. Shin, "Hierarchical convolutional neural networks for fashion image classification",
-    Expert Systems with Applications 116, 2019 (the groups).
+    Expert Systems with Applications 116, 2019 (a model for the groups).
     https://doi.org/10.1016/j.eswa.2018.09.022
 """
 
