@@ -133,18 +133,25 @@ class Source:
 
 @dataclass(frozen=True)
 class Span:
-    """A piece of a source, as character offsets; line and column are worked out when shown."""
+    """A piece of a source, as character offsets; line and column are worked out when shown.
+
+    Attributes:
+        source: The text.
+        start: Offset of its first character.
+        end: Offset after its last.
+        via: For a place inside a block, the node that uses the block here.
+    """
 
     source: Source
     start: int
     end: int
+    via: Span | None = None
 
     def part(self, start: int, end: int) -> Span:
         """Return the span of ``start:end`` inside this one (offsets from its beginning)."""
         limit = self.end
-        return Span(
-            self.source, min(self.start + start, limit), max(min(self.start + end, limit), 0)
-        )
+        first, last = min(self.start + start, limit), max(min(self.start + end, limit), 0)
+        return Span(self.source, first, last, self.via)
 
 
 @dataclass(frozen=True)

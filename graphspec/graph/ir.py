@@ -19,6 +19,43 @@ from graphspec.language.signature import TaskSpec
 from graphspec.ops.registry import Step
 from graphspec.ops.types import TensorType
 
+_STOPPING = ("onehot", "teacher")
+"""Forms through which no gradient flows back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """A parameter that is another's.
+
+    Attributes:
+        owner: The weights that own it.
+        parameter: Its name among the owner's parameters.
+        span: Where the spec says so.
+        transposed: Whether it is used transposed, decided by shape inference.
+    """
+
+    owner: str
+    parameter: str
+    span: Span
+    transposed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Init:
+    """How a parameter starts.
+
+    Attributes:
+        parameter: Its name in the module, or a glob over names.
+        function: Name in ``torch.nn.init`` without the underscore at its end.
+        kwargs: Further arguments of the function.
+        span: Where the spec says so.
+    """
+
+    parameter: str
+    function: str
+    kwargs: Mapping[str, object]
+    span: Span
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -29,12 +66,30 @@ class Edge:
         port: Which of its outputs, or None where it has one.
         span: Where the spec says so.
         name: The name of the input where the node's ``from`` is a mapping.
+        form: What is passed on of a head's logits: ``logits`` as they are, ``softmax``,
+            ``sigmoid``, ``onehot`` of the likeliest class, or ``teacher``, the true label while
+            training and the prediction otherwise.
+        detach: Whether the gradient stops here.
+        gradient_scale: Factor of the gradient that flows back; the value stays.
     """
 
     node: str
     port: int | None = None
     span: Span | None = None
     name: str | None = None
+    form: str = "logits"
+    detach: bool = False
+    gradient_scale: float = 1.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it passes on what it reads as it is, gradients too."""
+        return self.form == "logits" and not self.detach and self.gradient_scale == 1.0
+
+    @property
+    def passes_gradient(self) -> bool:
+        """Whether any gradient flows back through it."""
+        return not self.detach and self.form not in _STOPPING and self.gradient_scale != 0.0
 
     def __str__(self) -> str:
         return self.node if self.port is None else f"{self.node}.{self.port}"
@@ -55,6 +110,13 @@ class Weights:
         parameters: Type of each parameter by its name in the module, after shape inference.
         buffers: Type of each buffer likewise.
         is_module: Whether it is a module; a single function is not and has no ``state_dict``.
+        layer_of: The weights of a sequence of which this is one layer, under ``name``; it is not
+            built, it is a submodule of that one.
+        parameters_of: The weights whose parameters these are; buffers are its own.
+        copy_of: The weights from whose initial values these start.
+        ties: Single parameters that are another's, by their name here.
+        inits: How parameters start where torch's own way is not meant, in order.
+        trainable: Whether the optimizer changes its parameters.
     """
 
     name: str
@@ -67,6 +129,18 @@ class Weights:
     parameters: Mapping[str, TensorType] = field(default_factory=dict)
     buffers: Mapping[str, TensorType] = field(default_factory=dict)
     is_module: bool = True
+    layer_of: str | None = None
+    parameters_of: str | None = None
+    copy_of: str | None = None
+    ties: Mapping[str, Tie] = field(default_factory=dict)
+    inits: tuple[Init, ...] = ()
+    trainable: bool = True
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The other weights without which these cannot be built."""
+        others = {self.layer_of, self.parameters_of, self.copy_of}
+        return frozenset(o for o in others if o) | {tie.owner for tie in self.ties.values()}
 
     @property
     def op_name(self) -> str:
@@ -173,6 +247,11 @@ class Graph:
         kept = set(names)
         nodes = {name: node for name, node in self.nodes.items() if name in kept}
         owners = {node.weights for node in nodes.values()}
+        waiting = list(owners)
+        while waiting:
+            more = set(self.weights[waiting.pop()].needs) - owners
+            owners |= more
+            waiting.extend(more)
         heads = {task: name for task, name in self.heads.items() if name in kept}
         return replace(
             self,

@@ -30,6 +30,7 @@ from graphspec.language.compose import SECTIONS
 from graphspec.language.expressions import Scope, evaluate, has_broken, is_broken, resolve_vars
 from graphspec.language.reader import Tree, dump, mapping
 from graphspec.language.recipe import Data, Section, Train
+from graphspec.language.tasks import Task
 from graphspec.language.validation import Words, report
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -60,15 +61,6 @@ class Input(Section):
     """Shape of one sample, without the batch: `[3, 32, 32]`."""
     dtype: Literal["float32", "float64", "float16", "bfloat16", "int64", "int32"] = "float32"
     """Kind of its numbers."""
-
-
-class Task(Section):
-    """What a head predicts, and how much its loss counts."""
-
-    weight: float = Field(1.0, ge=0.0)
-    """Factor of the task's loss in the sum."""
-    classes: int | None = Field(None, ge=1, le=MAX_SIZE)
-    """Number of classes; comes from the data set where there is one."""
 
 
 class EdgeSpec(Section):
