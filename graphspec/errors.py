@@ -12,7 +12,7 @@ import json
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 MAX_SHOWN = 20
@@ -63,6 +63,8 @@ class Code(str, Enum):
     RESERVED_NAME = "reserved-name"
     # names and edges
     UNKNOWN_OP = "unknown-op"
+    UNKNOWN_BLOCK = "unknown-block"
+    BLOCK_RECURSION = "block-recursion"
     UNKNOWN_NODE = "unknown-node"
     UNKNOWN_TASK = "unknown-task"
     UNKNOWN_OUTPUT = "unknown-output"
@@ -83,6 +85,7 @@ class Code(str, Enum):
     # lint
     UNUSED_NODE = "unused-node"
     UNUSED_VARIABLE = "unused-variable"
+    UNUSED_BLOCK = "unused-block"
     UNTRAINED_TASK = "untrained-task"
     SHARED_BATCH_NORM = "shared-batch-norm"
     # data
@@ -91,6 +94,10 @@ class Code(str, Enum):
     DATA_CORRUPT = "data-corrupt"
     DATA_CHECKSUM = "data-checksum"
     DATA_MISMATCH = "data-mismatch"
+    # plugins
+    PLUGIN_NOT_FOUND = "plugin-not-found"
+    PLUGIN_FAILED = "plugin-failed"
+    PLUGIN_CLASH = "plugin-clash"
     # training and runs
     BAD_OPTION = "bad-option"
     BAD_DEVICE = "bad-device"
@@ -206,6 +213,7 @@ class Sink:
 
     def __init__(self) -> None:
         self._found: dict[Diagnostic, None] = {}
+        self._inside: set[tuple[Code, str, int, int, str]] = set()
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -254,7 +262,22 @@ class Sink:
         self.add(Diagnostic(code, Severity.WARNING, span, message, hint, related))
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Report a diagnostic; the same one twice counts once."""
+        """Report a diagnostic; the same one twice counts once.
+
+        One inside a block is reported for the first node that uses the block, and shows that node;
+        the other instances have the same mistake.
+        """
+        span = diagnostic.span
+        if span is not None:
+            # Inside a block the names in the message differ from instance to instance.
+            text = "" if span.via is not None else diagnostic.message
+            key = (diagnostic.code, span.source.name, span.start, span.end, text)
+            if key in self._inside:
+                return
+            self._inside.add(key)
+        if span is not None and span.via is not None:
+            users = tuple(Related(via, "used by this node") for via in _users(span))
+            diagnostic = replace(diagnostic, related=(*diagnostic.related, *users))
         self._found.setdefault(diagnostic)
 
     def raise_if_errors(self) -> None:
@@ -265,6 +288,15 @@ class Sink:
         """
         if self.has_errors:
             raise SpecError(self.diagnostics)
+
+
+def _users(span: Span) -> list[Span]:
+    """Return the nodes that use the blocks around a place, from the innermost block outwards."""
+    users: list[Span] = []
+    while span.via is not None:
+        span = span.via
+        users.append(span)
+    return users if len(users) <= 4 else [*users[:2], *users[-2:]]
 
 
 def fail(code: Code, message: str, hint: str | None = None, span: Span | None = None) -> SpecError:

@@ -6,15 +6,16 @@ name, built once however many nodes call it.
 
 from __future__ import annotations
 
-import hashlib
 import operator
 from typing import Any
 
 import torch
 from torch import fx, nn
 
-from graphspec.graph.ir import Edge, Graph, Node
-from graphspec.graph.parts import build_weights
+from graphspec.graph.assemble import assemble
+from graphspec.graph.assemble import seed_of as seed_of
+from graphspec.graph.ir import LABELS, Edge, Graph, Node
+from graphspec.ops.policies import Teacher, onehot, scale_gradient
 from graphspec.ops.registry import Call
 
 
@@ -24,6 +25,11 @@ class GraphModule(fx.GraphModule):
     An exception inside the forward pass is raised as it came, with the node's name added to its
     message.
     """
+
+    @property
+    def takes_labels(self) -> bool:
+        """Whether it takes ``labels``, the true labels by task, which training needs."""
+        return any(node.op == "placeholder" and node.target == LABELS for node in self.graph.nodes)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the forward pass."""
@@ -53,15 +59,6 @@ def _name_node(module: fx.GraphModule, error: BaseException) -> None:
         error.args = (error.args[0].rstrip() + note, *error.args[1:])
 
 
-def seed_of(seed: int, name: str) -> int:
-    """Return the seed of one owner's initial weights, from the run's seed and the owner's name.
-
-    It does not depend on the other nodes, so adding one does not move them.
-    """
-    digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
-
-
 def build(graph: Graph, seed: int) -> GraphModule:
     """Compile a typed graph.
 
@@ -73,21 +70,29 @@ def build(graph: Graph, seed: int) -> GraphModule:
         A module whose ``forward`` takes the inputs by name, each of shape ``(N, ...)``, and returns
         a dict of logits ``(N, classes)`` by task.
     """
-    root = nn.Module()
-    functions: dict[str, Call] = {}
-    state = torch.get_rng_state()
-    try:
-        for name, weights in graph.weights.items():
-            # The default generator alone: torch.manual_seed would reseed the accelerators too.
-            torch.default_generator.manual_seed(seed_of(seed, name))
-            part = build_weights(weights, graph.tasks)
-            if isinstance(part, Call):
-                functions[name] = part
-            else:
-                root.add_module(name, part)
-    finally:
-        torch.set_rng_state(state)
+    root, functions = assemble(graph, seed)
+    teachers = nn.Module()
+    for task in sorted(_taught(graph)):
+        teachers.add_module(
+            task, Teacher(task, getattr(graph.tasks[task], "type", "classification"))
+        )
+    if any(True for _ in teachers.children()):
+        root.add_module(_TEACHERS, teachers)
     return GraphModule(root, _Writer(graph, functions).write(), class_name="GraphModule")
+
+
+_TEACHERS = "_teacher"
+"""Child that holds the modules of ``as: teacher``; no node's name begins with it."""
+
+
+def _taught(graph: Graph) -> set[str]:
+    """Return the tasks whose true labels some edge passes on."""
+    return {
+        str(graph.nodes[edge.node].task)
+        for node in graph.nodes.values()
+        for edge in node.inputs
+        if edge.form == "teacher"
+    }
 
 
 class _Writer:
@@ -99,11 +104,15 @@ class _Writer:
         self._fx = fx.Graph()
         self._values: dict[str, fx.Node] = {}
         self._ports: dict[tuple[str, tuple[int, ...]], fx.Node] = {}
+        self._passed: dict[tuple[object, ...], fx.Node] = {}
+        self._labels: fx.Node | None = None
 
     def write(self) -> fx.Graph:
         """Return the graph: placeholders, one call per node, a dict by task."""
         for name in self._graph.inputs:
             self._values[name] = self._fx.placeholder(name)
+        if self._graph.takes_labels:
+            self._labels = self._fx.placeholder(LABELS, default_value=None)
         for node in self._graph.order:
             self._values[node.name] = self._call(node)
         self._fx.output({task: self._value(Edge(name)) for task, name in self._graph.heads.items()})
@@ -111,7 +120,7 @@ class _Writer:
         return self._fx
 
     def _call(self, node: Node) -> fx.Node:
-        inputs = [self._value(edge) for edge in node.inputs]
+        inputs = [self._pass(edge) for edge in node.inputs]
         call = self._functions.get(node.weights)
         if call is None:
             if node.inputs and node.inputs[0].name is not None:
@@ -130,6 +139,33 @@ class _Writer:
         args = (inputs, *call.args) if call.packed else (*inputs, *call.args)
         kwargs = dict(call.kwargs)
         return self._fx.create_node("call_function", call.function, args, kwargs, node.name)
+
+    def _pass(self, edge: Edge) -> fx.Node:
+        """Return what a reader gets through an edge: the value under the edge's policy."""
+        value = self._value(edge)
+        if edge.is_plain:
+            return value
+        key = (value, edge.form, edge.detach, edge.gradient_scale)
+        if key not in self._passed:
+            value = self._formed(edge, value)
+            if edge.detach or edge.gradient_scale == 0.0:
+                value = self._fx.call_method("detach", (value,))
+            elif edge.gradient_scale != 1.0:
+                value = self._fx.call_function(scale_gradient, (value, edge.gradient_scale))
+            self._passed[key] = value
+        return self._passed[key]
+
+    def _formed(self, edge: Edge, value: fx.Node) -> fx.Node:
+        if edge.form == "softmax":
+            return self._fx.call_function(torch.softmax, (value,), {"dim": 1})
+        if edge.form == "sigmoid":
+            return self._fx.call_function(torch.sigmoid, (value,))
+        if edge.form == "onehot":
+            return self._fx.call_function(onehot, (value,))
+        if edge.form == "teacher":
+            target = f"{_TEACHERS}.{self._graph.nodes[edge.node].task}"
+            return self._fx.call_module(target, (value, self._labels))
+        return value
 
     def _value(self, edge: Edge) -> fx.Node:
         """Return what an edge carries: a node's tensor, or one item of what it returns."""

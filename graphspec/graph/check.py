@@ -10,7 +10,7 @@ import networkx as nx
 
 from graphspec.errors import Code, Related, Sink, arrows
 from graphspec.graph.expand import Expanded
-from graphspec.graph.ir import Graph
+from graphspec.graph.ir import LABELS, Graph
 from graphspec.language.models import Spec
 
 
@@ -84,18 +84,25 @@ def _check_names(graph: Graph, sink: Sink) -> None:
     """Report names that PyTorch's modules need for themselves."""
     from torch import fx, nn
 
-    reserved = set(dir(fx.GraphModule)) | set(vars(nn.Module())) | {"graph", "self"}
+    inner = set(dir(nn.Module)) | set(vars(nn.Module()))
+    outer = inner | set(dir(fx.GraphModule)) | {"graph", "self", "takes_labels"}
     for name, weights in graph.weights.items():
-        if name in reserved:
+        parts = name.split(".")
+        bad = [part for i, part in enumerate(parts) if part in (inner if i else outer)]
+        if bad and weights.layer_of is None:
             sink.error(
                 Code.RESERVED_NAME,
                 weights.span,
-                f"`{name}` is a name that every torch.nn.Module uses itself",
-                f"rename the node, for example to `{name}_`",
+                f"`{bad[0]}` is a name that every torch.nn.Module uses itself",
+                f"rename the node, for example to `{bad[0]}_`",
             )
+    taught = any(edge.form == "teacher" for node in graph.nodes.values() for edge in node.inputs)
     for name in graph.inputs:
         if name == "self":
             sink.error(Code.RESERVED_NAME, None, "an input cannot be called `self`", "rename it")
+        if name == LABELS and taught:
+            message = f"the input `{name}` has the name under which `as: teacher` gets true labels"
+            sink.error(Code.RESERVED_NAME, None, message, "rename the input")
 
 
 def _check_heads(expanded: Expanded, spec: Spec, sink: Sink) -> None:

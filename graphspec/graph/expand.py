@@ -1,7 +1,8 @@
 """From a `Spec` to a `Graph`: names resolved, arguments checked, weights given to their owners.
 
 A node with a mistake is reported and left out, and so is whatever reads it, silently: one mistake,
-one message. Blocks and repeats will be unrolled here.
+one message. Blocks and groups are gone already (`graphspec.language.unroll`); what nodes share, tie
+and copy is worked out by `graphspec.graph.owners`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from graphspec.errors import Code, Sink, Span, arrows
-from graphspec.graph.ir import Edge, Graph, Node, Weights
-from graphspec.language.models import EdgeSpec, LayersNode, NodeSpec, OpNode, ShareNode, Spec
+from graphspec.errors import Code, Sink, Span
+from graphspec.graph.inits import inits_of
+from graphspec.graph.ir import Edge, Graph, Node, Weights, needed_by
+from graphspec.graph.owners import Draft, Owners
+from graphspec.language.forms import EdgeSpec, LayersNode, OpNode
+from graphspec.language.models import Spec
 from graphspec.language.reader import Tree
 from graphspec.language.signature import Signature
 from graphspec.language.validation import ARGUMENTS, report
@@ -35,18 +39,6 @@ class Expanded:
     graph: Graph
     broken: frozenset[str]
     tasks: frozenset[str]
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A node whose edges are not resolved yet."""
-
-    name: str
-    spec: NodeSpec
-    tree: Tree
-    key: Span
-    weights: Weights | None = None
-    task: str | None = None
 
 
 def expand(
@@ -81,9 +73,10 @@ class _Expansion:
         tree = spec.tree.get("nodes")
         # Names of broken nodes too: a typo may be meant for one.
         self._names = [*signature.inputs, *((tree.mapping or {}) if tree else {})]
-        self._known = set(self._names)
+        self._known = {*self._names, *broken}
         self._nodes = self._names[len(signature.inputs) :]
-        self._drafts: dict[str, _Draft] = {}
+        self._names += [name for name in spec.groups if name not in self._known]
+        self._drafts: dict[str, Draft] = {}
         self._tasks_known = True
 
     def define(self, tasks_known: bool) -> None:
@@ -102,31 +95,35 @@ class _Expansion:
                     "give the node another name",
                 )
                 continue
-            draft = _Draft(name, node, trees[name], nodes_tree.keys[name])
+            draft = Draft(name, node, trees[name], nodes_tree.keys[name])
             self._drafts[name] = draft
             self._define(draft)
 
     def resolve(self) -> Expanded:
         """Check what each node reads, and return the graph of those that are usable."""
-        owners = self._owners()
+        inputs = self._signature.inputs
+        owners = Owners(self._spec, self._drafts, self._broken, self._nodes, inputs, self._sink)
+        owners.find()
         nodes = {}
         for name, draft in self._drafts.items():
-            edges = self._edges(draft, owners.get(name))
-            if edges is None or name not in owners:
+            owner = owners.of.get(name)
+            edges = self._edges(draft, None if owner is None else owners.weights[owner])
+            if edges is None or owner is None:
                 self._broken.add(name)
             else:
-                nodes[name] = Node(name, owners[name], edges, draft.task, draft.key)
-        return self._finish(nodes)
+                nodes[name] = Node(name, owner, edges, draft.task, draft.key)
+        return self._finish(nodes, owners.weights)
 
-    def _define(self, draft: _Draft) -> None:
+    def _define(self, draft: Draft) -> None:
         """Check the ops of a node that owns weights."""
         node = draft.spec
         if isinstance(node, OpNode):
             op_tree = draft.tree.get("op")
             assert op_tree is not None
-            values = {
-                k: t for k, t in (draft.tree.mapping or {}).items() if k not in ("op", "from")
-            }
+            values = {k: t for k, t in (draft.tree.mapping or {}).items() if k not in _NODE_KEYS}
+            own = _argument_called_init(self._ops.find(node.op), node)
+            if own:
+                values["init"] = draft.tree.get("init") or draft.tree
             arguments = Tree(values, draft.tree.span, draft.tree.keys)
             step = self._step(node.op, op_tree.span, arguments, draft.key)
             if step is None:
@@ -136,12 +133,19 @@ class _Expansion:
                 return
             spans = {key: tree.span for key, tree in values.items()}
             draft.weights = Weights(
-                draft.name, (step,), False, draft.key, (op_tree.span,), (spans,)
+                draft.name,
+                (step,),
+                False,
+                draft.key,
+                (op_tree.span,),
+                (spans,),
+                inits=() if own else inits_of(draft.tree.get("init"), self._sink),
+                trainable=node.trainable,
             )
         elif isinstance(node, LayersNode):
             self._define_sequence(draft, node)
 
-    def _define_sequence(self, draft: _Draft, node: LayersNode) -> None:
+    def _define_sequence(self, draft: Draft, node: LayersNode) -> None:
         layers = draft.tree.get("layers")
         assert layers is not None
         steps: list[Step | None] = []
@@ -156,7 +160,14 @@ class _Expansion:
         good = tuple(step for step in steps if step is not None)
         if len(good) == len(steps):
             draft.weights = Weights(
-                draft.name, good, True, draft.key, tuple(spans), tuple(arguments)
+                draft.name,
+                good,
+                True,
+                draft.key,
+                tuple(spans),
+                tuple(arguments),
+                inits=inits_of(draft.tree.get("init"), self._sink),
+                trainable=node.trainable,
             )
 
     def _step(
@@ -221,81 +232,48 @@ class _Expansion:
         )
         return None
 
-    def _owners(self) -> dict[str, str]:
-        """Return for each usable node the owner of its weights, following chains of ``share``."""
-        owners: dict[str, str | None] = {}
-        for name in self._drafts:
-            path: dict[str, None] = {name: None}
-            last, owner = name, None
-            while last not in owners:
-                share = self._drafts[last].spec
-                if not isinstance(share, ShareNode):
-                    owner = last if self._drafts[last].weights is not None else None
-                    break
-                target = self._share_target(last, share.share)
-                if target is None:
-                    break
-                if target in path:
-                    names = list(path)
-                    self._report_share_cycle(names[names.index(target) :])
-                    break
-                path[target] = None
-                last = target
-            else:
-                owner = owners[last]
-            owners.update(dict.fromkeys(path, owner))
-        return {name: owner for name, owner in owners.items() if owner is not None}
-
-    def _share_target(self, name: str, target: str) -> str | None:
-        if target in self._drafts:
-            return target
-        if target not in self._broken:
-            span = self._spec.locate("nodes", name, "share")
-            if target in self._signature.inputs:
-                message = f"`share: {target}` names an input, which has no weights"
-                hint = "name a node that has `op:` or `layers:`"
-            else:
-                message = f"`share: {target}` names no node"
-                hint = self._sink.did_you_mean(target, self._nodes, "nodes here")
-            self._sink.error(Code.UNKNOWN_NODE, span, message, hint)
-        return None
-
-    def _report_share_cycle(self, cycle: list[str]) -> None:
-        start = cycle.index(min(cycle))
-        ordered = cycle[start:] + cycle[:start]
-        shown = arrows([*ordered, ordered[0]])
-        self._sink.error(
-            Code.SHARE_CYCLE,
-            self._spec.locate("nodes", ordered[0], "share"),
-            f"nodes share each other's weights in a circle: {shown}",
-            "one of them must own the weights: give it `op:` or `layers:`",
-        )
-
-    def _edges(self, draft: _Draft, owner: str | None) -> tuple[Edge, ...] | None:
+    def _edges(self, draft: Draft, weights: Weights | None) -> tuple[Edge, ...] | None:
         """Return the inputs of a node, or None where one of them is unknown."""
         tree = draft.tree.get("from")
-        assert tree is not None
         asked = draft.spec.from_
+        if tree is None or asked is None:
+            return self._no_edges(draft, weights)
         edges: list[Edge] = []
         good = True
-        items: list[tuple[str | None, EdgeSpec, Span]]
+        items: list[tuple[str | None, EdgeSpec, Tree]]
         if isinstance(asked, dict):
-            items = [(name, edge, tree.locate((name,))) for name, edge in asked.items()]
+            inside = tree.mapping or {}
+            items = [(name, edge, inside[name]) for name, edge in asked.items()]
         else:
-            spans = [child.span for child in tree.items] if tree.items is not None else [tree.span]
-            items = [(None, edge, span) for edge, span in zip(asked, spans, strict=True)]
-        for name, edge_spec, span in items:
-            edge = self._edge(draft.name, edge_spec, span, name)
+            trees = tree.items if tree.items is not None else [tree]
+            items = [(None, edge, each) for edge, each in zip(asked, trees, strict=True)]
+        for name, edge_spec, each in items:
+            edge = self._edge(draft.name, edge_spec, each, name)
             good = good and edge is not None
             edges += [edge] if edge is not None else []
-        if owner is None:
+        if weights is None:
             return None
-        arity = self._arity(owner)
-        ordered = self._ordered(draft, owner, tuple(edges), arity, len(items))
+        ordered = self._ordered(draft, weights, tuple(edges), len(items))
         return ordered if good else None
 
-    def _edge(self, reader: str, asked: EdgeSpec, span: Span, name: str | None) -> Edge | None:
+    def _no_edges(self, draft: Draft, weights: Weights | None) -> tuple[Edge, ...] | None:
+        if weights is None:
+            return None
+        arity = _arity(weights)
+        if arity.least == 0:
+            return ()
+        names = f" ({', '.join(arity.names)})" if arity.names else ""
+        self._sink.error(
+            Code.MISSING_KEY,
+            draft.key,
+            f"the key `from` of `{draft.name}` is missing",
+            f"from: What it reads; `{weights.op_name}` takes {arity}{names}",
+        )
+        return None
+
+    def _edge(self, reader: str, asked: EdgeSpec, tree: Tree, name: str | None) -> Edge | None:
         target, port = asked.node, None
+        span = tree.locate(("node",))
         if target not in self._known and "." in target:
             head, _, tail = target.rpartition(".")
             if head in self._known and tail.isascii() and tail.isdigit() and len(tail) < 5:
@@ -310,7 +288,10 @@ class _Expansion:
             )
             return None
         if target in self._known:
-            return Edge(target, port, span, name)
+            if asked.form == "teacher" and not self._is_head(target, tree):
+                return None
+            policy = (asked.form, asked.detach, asked.gradient_scale)
+            return Edge(target, port, span, name, *policy)
         self._sink.error(
             Code.UNKNOWN_NODE,
             span,
@@ -319,17 +300,25 @@ class _Expansion:
         )
         return None
 
-    def _arity(self, owner: str) -> Arity:
-        weights = self._drafts[owner].weights
-        assert weights is not None
-        return ONE if weights.sequence else weights.steps[0].op.arity
+    def _is_head(self, target: str, tree: Tree) -> bool:
+        """Report ``as: teacher`` on what predicts no task; True where that is unknown."""
+        draft = self._drafts.get(target)
+        if target in self._broken or (draft is not None and draft.task is not None):
+            return True
+        heads = [f"`{name}`" for name, each in self._drafts.items() if each.task is not None]
+        self._sink.error(
+            Code.BAD_VALUE,
+            tree.locate(("as",)),
+            f"`as: teacher` gives the true label of a task, but `{target}` predicts none",
+            f"read a head: {', '.join(heads[:8])}" if heads else "there is no head",
+        )
+        return False
 
     def _ordered(
-        self, draft: _Draft, owner: str, edges: tuple[Edge, ...], arity: Arity, count: int
+        self, draft: Draft, weights: Weights, edges: tuple[Edge, ...], count: int
     ) -> tuple[Edge, ...] | None:
         """Check how many inputs there are, and bring named ones into the op's order."""
-        weights = self._drafts[owner].weights
-        assert weights is not None
+        arity = _arity(weights)
         what = f"`{weights.op_name}`"
         place = draft.tree.locate(("from",))
         if count < arity.least or (arity.most is not None and count > arity.most):
@@ -366,7 +355,7 @@ class _Expansion:
             return None
         return tuple(sorted(edges, key=lambda edge: known.index(str(edge.name))))
 
-    def _finish(self, nodes: dict[str, Node]) -> Expanded:
+    def _finish(self, nodes: dict[str, Node], found: Mapping[str, Weights]) -> Expanded:
         """Leave out what reads a broken node, directly or through others."""
         readers: dict[str, list[str]] = {}
         for node in nodes.values():
@@ -379,12 +368,8 @@ class _Expansion:
                     self._broken.add(reader)
                     waiting.append(reader)
         usable = {name: node for name, node in nodes.items() if name not in self._broken}
-        used = {node.weights for node in usable.values()}
-        weights = {
-            name: draft.weights
-            for name, draft in self._drafts.items()
-            if name in used and draft.weights is not None
-        }
+        used = needed_by(found, (node.weights for node in usable.values()))
+        weights = {name: each for name, each in found.items() if name in used}
         heads: dict[str, str] = {}
         for node in usable.values():
             if node.task is not None:
@@ -402,6 +387,19 @@ class _Expansion:
             heads=heads,
         )
         return Expanded(graph, frozenset(self._broken), frozenset(self._signature.tasks))
+
+
+_NODE_KEYS = ("op", "from", "init", "tie", "trainable")
+"""Keys of a node beside the arguments of its op."""
+
+
+def _argument_called_init(op: Op | None, node: OpNode) -> bool:
+    """Return whether a node's `init` is an argument of its op: the number that PReLU takes."""
+    return op is not None and isinstance(node.init, float) and "init" in op.Args.model_fields
+
+
+def _arity(weights: Weights) -> Arity:
+    return ONE if weights.sequence else weights.steps[0].op.arity
 
 
 def _arity_hint(count: int, arity: Arity, sequence: bool) -> str | None:

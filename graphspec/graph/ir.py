@@ -19,6 +19,9 @@ from graphspec.language.signature import TaskSpec
 from graphspec.ops.registry import Step
 from graphspec.ops.types import TensorType
 
+LABELS = "labels"
+"""The input by which a model gets the true labels, a dict by task, where an edge asks for them."""
+
 _STOPPING = ("onehot", "teacher")
 """Forms through which no gradient flows back."""
 
@@ -153,6 +156,23 @@ class Weights:
         return "sequence" if self.sequence else self.steps[0].op.family
 
 
+def _is_differentiable(weights: Weights) -> bool:
+    """Return whether a gradient flows from the outputs of these weights to their inputs."""
+    return all(step.op.differentiable for step in weights.steps)
+
+
+def needed_by(weights: Mapping[str, Weights], names: Iterable[str]) -> set[str]:
+    """Return the weights of these names and all that they cannot be built without."""
+    found = set(names)
+    waiting = list(found)
+    while waiting:
+        known = weights.get(waiting.pop())
+        more = (set(known.needs) if known is not None else set()) - found
+        found |= more
+        waiting.extend(more)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One call.
@@ -185,7 +205,7 @@ class Graph:
         name: Name of the spec.
         description: Its description.
         inputs: Types of the inputs by name.
-        tasks: The tasks that have a head.
+        tasks: The tasks of its heads, those included whose prediction only other nodes read.
         nodes: Nodes by name, in the order of the spec.
         weights: Weights by the name of their owner.
         heads: The node that predicts each task, in the order of the spec's heads.
@@ -236,6 +256,25 @@ class Graph:
             reached[name] = frozenset(tasks)
         return reached
 
+    @property
+    def takes_labels(self) -> bool:
+        """Whether an edge passes on the true label of a task while training."""
+        return any(edge.form == "teacher" for node in self.nodes.values() for edge in node.inputs)
+
+    @cached_property
+    def trained_by(self) -> Mapping[str, frozenset[str]]:
+        """For each node the tasks from whose losses a gradient flows back to it."""
+        reached: dict[str, set[str]] = {name: set() for name in (*self.inputs, *self.nodes)}
+        for node in reversed(self.order):
+            if node.task is not None:
+                reached[node.name].add(node.task)
+            if not _is_differentiable(self.weights[node.weights]):
+                continue
+            for edge in node.inputs:
+                if edge.passes_gradient and self.type_of(edge).torch_dtype.is_floating_point:
+                    reached[edge.node] |= reached[node.name]
+        return {name: frozenset(tasks) for name, tasks in reached.items()}
+
     def type_of(self, edge: Edge) -> TensorType:
         """Return the type of what an edge carries, after shape inference."""
         if edge.node in self.inputs:
@@ -246,17 +285,14 @@ class Graph:
         """Return the graph with only these nodes and the weights that they use."""
         kept = set(names)
         nodes = {name: node for name, node in self.nodes.items() if name in kept}
-        owners = {node.weights for node in nodes.values()}
-        waiting = list(owners)
-        while waiting:
-            more = set(self.weights[waiting.pop()].needs) - owners
-            owners |= more
-            waiting.extend(more)
+        owners = needed_by(self.weights, (node.weights for node in nodes.values()))
         heads = {task: name for task, name in self.heads.items() if name in kept}
+        # A head that only another node reads is still built for its task.
+        tasks = set(heads) | {node.task for node in nodes.values()}
         return replace(
             self,
             nodes=nodes,
             weights={name: w for name, w in self.weights.items() if name in owners},
             heads=heads,
-            tasks={task: self.tasks[task] for task in heads},
+            tasks={task: spec for task, spec in self.tasks.items() if task in tasks},
         )

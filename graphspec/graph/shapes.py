@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from graphspec.errors import Code, Related, Sink, Span
+from graphspec.graph import relations
 from graphspec.graph.complaints import complaint, is_overflow
 from graphspec.graph.expand import Expanded
 from graphspec.graph.ir import Edge, Graph, Node, Weights
@@ -87,10 +88,24 @@ class _Inference:
         types: list[TensorType] = []
         for edge in node.inputs:
             type_ = self._output(edge) if edge.node in self._types else None
-            if type_ is None:
+            if type_ is None or not self._fits_policy(edge, type_):
                 return None
             types.append(type_)
         return types
+
+    def _fits_policy(self, edge: Edge, type_: TensorType) -> bool:
+        """Report a policy on what has no gradient or no classes."""
+        if edge.is_plain:
+            return True
+        shown = f"`{edge}` is {type_}"
+        if not type_.torch_dtype.is_floating_point:
+            message, hint = f"{shown}: whole numbers have no gradient", "leave the policy out"
+        elif edge.form in ("softmax", "onehot") and type_.rank < 2:
+            message, hint = f"{shown}, which has no classes in dimension 1", "leave `as` out"
+        else:
+            return True
+        self._sink.error(Code.SHAPE_MISMATCH, edge.span, message, hint)
+        return False
 
     def _output(self, edge: Edge) -> TensorType | None:
         types = self._types[edge.node]
@@ -234,16 +249,30 @@ class _Inference:
             (Related(built.first.span, f"`{built.first.name}` is their first call"),),
         )
 
+    def _check_relations(self) -> None:
+        """Check that shared, copied and tied parameters have the shapes of their owners'."""
+        types = {name: built.weights for name, built in self._built.items()}
+        for name, built in list(self._built.items()):
+            unknown = [other for other in built.weights.needs if other not in types]
+            weights = None
+            if not unknown:
+                weights = relations.check(built.weights, types, self._sink)
+            if weights is None:
+                self._failed.add(name)
+                self._nodes = {n: node for n, node in self._nodes.items() if node.weights != name}
+                del self._built[name]
+            else:
+                built.weights = weights
+
     def finish(self, expanded: Expanded) -> Expanded:
         """Return the typed graph of all nodes that could be typed."""
+        self._check_relations()
         graph = replace(
             self._graph,
             nodes={name: self._nodes[name] for name in self._graph.nodes if name in self._nodes},
         ).keep(self._nodes)
-        graph = replace(
-            graph,
-            weights={name: self._built[name].weights for name in graph.weights},
-        )
+        kept = [name for name in graph.weights if name in self._built]
+        graph = replace(graph, weights={name: self._built[name].weights for name in kept})
         return replace(expanded, graph=graph, broken=expanded.broken | self._failed)
 
 

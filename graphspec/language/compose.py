@@ -20,6 +20,7 @@ from graphspec.language.reader import MAX_DEPTH, Tree, mapping, read_file, read_
 SECTIONS = (
     "graphspec",
     "extends",
+    "include",
     "name",
     "description",
     "vars",
@@ -27,12 +28,16 @@ SECTIONS = (
     "inputs",
     "tasks",
     "train",
+    "blocks",
     "nodes",
 )
 """The keys of a spec, in the order in which they are written out."""
 
 MAX_FILES = 200
 """Most files that one spec may bring in through ``extends``."""
+
+_INCLUDED = ("blocks", "vars")
+"""What ``include`` brings in of a file."""
 
 _NOT_INHERITED = ("name", "description", "graphspec")
 _SHORT_FORMS = {("data",): "source", ("train", "optimizer"): "name"}
@@ -169,19 +174,20 @@ class _Composer:
                 "begin with `graphspec: 1` and `nodes:`",
             )
             return None
-        own = _without(_full_form(tree), "extends")
-        asked = tree.get("extends")
+        own = _without(_without(_full_form(tree), "extends"), "include")
         result: Tree | None = None
-        for name in self._names(asked):
-            base = self.load(self._target(path, str(name.value)), chain, name.span)
-            if base is None:
-                return None
-            for key in _NOT_INHERITED:
-                base = _without(base, key)
-            result = base if result is None else merge(result, base)
+        for word in ("extends", "include"):
+            for name in self._names(tree.get(word), word):
+                base = self.load(self._target(path, str(name.value)), chain, name.span)
+                if base is None:
+                    return None
+                for key in base.mapping or {}:
+                    if key in _NOT_INHERITED or (word == "include" and key not in _INCLUDED):
+                        base = _without(base, key)
+                result = base if result is None else merge(result, base)
         return own if result is None else merge(result, own)
 
-    def _names(self, asked: Tree | None) -> list[Tree]:
+    def _names(self, asked: Tree | None, word: str) -> list[Tree]:
         if asked is None or asked.value is None:
             return []
         names = asked.items if asked.items is not None else [asked]
@@ -189,7 +195,7 @@ class _Composer:
         for name in names:
             if name not in good:
                 self._sink.error(
-                    Code.WRONG_TYPE, name.span, "`extends` takes a file name or a list of them"
+                    Code.WRONG_TYPE, name.span, f"`{word}` takes a file name or a list of them"
                 )
         return good
 
@@ -264,14 +270,15 @@ def _path(tree: Tree, item: Override, sink: Sink) -> list[str] | None:
         return None
     if len(parts) == 1 and parts[0] in declared:
         return ["vars", parts[0]]
-    if parts[0] in SECTIONS and parts[0] != "extends" and all(parts):
+    files = ("extends", "include")
+    if parts[0] in SECTIONS and parts[0] not in files and all(parts):
         return parts
-    if parts[0] == "extends":
+    if parts[0] in files:
         sink.error(
-            Code.BAD_OVERRIDE, item.key_span, "`extends` cannot be overridden", "edit the file"
+            Code.BAD_OVERRIDE, item.key_span, f"`{parts[0]}` cannot be overridden", "edit the file"
         )
         return None
-    known = [*declared, *(s for s in SECTIONS if s != "extends")]
+    known = [*declared, *(s for s in SECTIONS if s not in files)]
     what = "variables and sections"
     sink.error(
         Code.BAD_OVERRIDE,

@@ -13,22 +13,19 @@ import operator
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from simpleeval import EvalWithCompoundTypes, InvalidExpression
 
-from graphspec.errors import Code, Related, Sink, Span, arrows, did_you_mean
-from graphspec.language.reader import MAX_DEPTH, Tree, mapping, sequence, walk
+from graphspec.errors import did_you_mean
+from graphspec.language.reader import MAX_DEPTH
 
 MAX_LENGTH = 1000
 """Longest expression, in characters."""
 MAX_ITEMS = 100_000
 """Most values in the result of one expression, nested lists counted whole."""
-MAX_MADE = 300_000
-"""Most values in the lists that all expressions of a spec make together."""
 MAX_BITS = 1024
 """Largest whole number that an operator may make, in bits."""
 _MAX_RANGE = 10_000
@@ -319,183 +316,3 @@ def _free_names(body: ast.expr) -> dict[str, int]:
         message = "one list comprehension at most"
         raise ExpressionError(message)
     return {n: at for n, at in names.items() if n not in bound and n not in _CONSTANTS}
-
-
-def is_expression(tree: Tree) -> bool:
-    """Return whether a value is an expression."""
-    return isinstance(tree.value, str) and tree.value.startswith("=")
-
-
-def _expression_of(tree: Tree, sink: Sink) -> Expression | None:
-    assert isinstance(tree.value, str)
-    try:
-        return parse(tree.value[1:])
-    except ExpressionError as error:
-        sink.error(Code.BAD_EXPRESSION, tree.span, f"`{_short(tree.value)}`: {error}")
-        return None
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _name_span(tree: Tree, expression: Expression, name: str) -> Span:
-    """Return where a variable's name stands in the text of its expression."""
-    text = tree.span.source.text[tree.span.start : tree.span.end]
-    found = text.find(expression.text)
-    start = max(found, 0) + expression.names[name]
-    return tree.span.part(start, start + len(name)) if found >= 0 else tree.span
-
-
-@dataclass(slots=True)
-class Scope:
-    """The variables in reach and what was read of them.
-
-    Attributes:
-        values: Plain values by name.
-        places: Where each value stands.
-        used: Names that some expression read.
-        made: How many values expressions have made so far.
-    """
-
-    values: dict[str, Any] = field(default_factory=dict)
-    places: dict[str, Span] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
-    made: int = 0
-
-
-def resolve_vars(variables: Tree | None, sink: Sink) -> Scope:
-    """Work out ``vars:``, in whatever order they depend on each other.
-
-    Args:
-        variables: The mapping under ``vars``, or None.
-        sink: Where mistakes go: ``variable-cycle``, ``unknown-variable``, ``bad-expression``.
-
-    Returns:
-        The values; those that could not be worked out are `BROKEN`.
-    """
-    scope = Scope()
-    if variables is None or variables.mapping is None:
-        return scope
-    declared = variables.mapping
-    scope.places.update({name: tree.span for name, tree in declared.items()})
-    needs: dict[str, set[str]] = {}
-    for name, tree in declared.items():
-        found: set[str] = set()
-        for leaf in walk(tree):
-            if is_expression(leaf):
-                try:
-                    assert isinstance(leaf.value, str)
-                    found |= set(parse(leaf.value[1:]).names)
-                except ExpressionError:
-                    continue  # reported when it is evaluated
-        needs[name] = found & set(declared)
-    try:
-        order = list(TopologicalSorter(needs).static_order())
-    except CycleError as error:
-        cycle = list(reversed(error.args[1]))
-        sink.error(
-            Code.VARIABLE_CYCLE,
-            variables.keys[cycle[0]],
-            f"variables depend on each other: {arrows(cycle)}",
-            "give one of them a value of its own",
-        )
-        scope.values.update(dict.fromkeys(declared, BROKEN))
-        scope.used.update(declared)
-        return scope
-    scope.values.update(dict.fromkeys(declared, BROKEN))
-    for name in order:
-        tree = evaluate(declared[name], scope, sink)
-        scope.values[name] = tree.plain()
-    return scope
-
-
-def evaluate(tree: Tree, scope: Scope, sink: Sink) -> Tree:
-    """Return the tree with every expression replaced by its value.
-
-    Spans stay where the expressions are, so a later complaint points at them. An expression that
-    cannot be worked out is reported and becomes `BROKEN`.
-    """
-    if isinstance(tree.value, dict):
-        values = {key: evaluate(child, scope, sink) for key, child in tree.value.items()}
-        if all(values[key] is child for key, child in tree.value.items()):
-            return tree
-        return mapping(values, tree.span, tree.keys)
-    if isinstance(tree.value, list):
-        items = [evaluate(child, scope, sink) for child in tree.value]
-        if all(new is old for new, old in zip(items, tree.value, strict=True)):
-            return tree
-        return sequence(items, tree.span)
-    if not is_expression(tree):
-        return tree
-    expression = _expression_of(tree, sink)
-    if expression is None:
-        return _tree(BROKEN, tree.span)
-    unknown = [name for name in expression.names if name not in scope.values]
-    for name in unknown:
-        sink.error(
-            Code.UNKNOWN_VARIABLE,
-            _name_span(tree, expression, name),
-            f"`{name}` is not a variable",
-            sink.did_you_mean(name, scope.values, "variables") + "; declare it under `vars:`",
-        )
-    scope.used.update(expression.names)
-    # Once lists have become too many, which was reported, no further expression is worked out.
-    if (
-        unknown
-        or scope.made > MAX_MADE
-        or any(has_broken(scope.values[name]) for name in expression.names)
-    ):
-        return _tree(BROKEN, tree.span)
-    try:
-        result = expression.evaluate(scope.values)
-        made = _tree(result, tree.span)
-        scope.made += made.size - 1  # a list's; a number is no larger than its expression
-        if scope.made > MAX_MADE:
-            message = f"expressions make lists of more than {MAX_MADE:,} values"
-            raise ExpressionError(message)
-    except ExpressionError as error:
-        given = ", ".join(f"{n} = {_short(repr(scope.values[n]))}" for n in expression.names)
-        assert isinstance(tree.value, str)
-        sink.error(
-            Code.BAD_EXPRESSION,
-            tree.span,
-            f"`{_short(tree.value)}`: {error}",
-            f"with {given}" if given else None,
-            _set_elsewhere(tree, expression, scope),
-        )
-        return _tree(BROKEN, tree.span)
-    return made
-
-
-def _set_elsewhere(tree: Tree, expression: Expression, scope: Scope) -> tuple[Related, ...]:
-    """Return where the variables of an expression are set, if not in its own file."""
-    places = {name: scope.places[name] for name in expression.names if name in scope.places}
-    return tuple(
-        Related(place, f"`{name}` is set here")
-        for name, place in places.items()
-        if place.source is not tree.span.source
-    )
-
-
-def has_broken(value: Any) -> bool:
-    """Return whether plain data, or a part of it, could not be worked out."""
-    if isinstance(value, list):
-        return any(has_broken(item) for item in value)
-    if isinstance(value, dict):
-        return any(has_broken(item) for item in value.values())
-    return isinstance(value, Broken)
-
-
-def is_broken(tree: Tree) -> bool:
-    """Return whether a value, or a part of it, could not be worked out."""
-    return any(isinstance(leaf.value, Broken) for leaf in walk(tree))
-
-
-def _tree(value: Any, span: Span) -> Tree:
-    if isinstance(value, list):
-        return sequence([_tree(item, span) for item in value], span)
-    if isinstance(value, dict):
-        values = {key: _tree(item, span) for key, item in value.items()}
-        return mapping(values, span, dict.fromkeys(value, span))
-    return Tree(value, span)

@@ -1,7 +1,7 @@
 """The spec as validated data: pydantic models of every section, and how a tree becomes one.
 
-Arguments of ops stay located plain data here: only the graph, which knows the registry, can check
-them. `block`, `repeat` and `tie` will be further node forms beside the three below.
+The forms of a node are in `graphspec.language.forms`; blocks and groups are worked off by
+`graphspec.language.blocks`, so the nodes of a `Spec` are flat and have full names.
 """
 
 from __future__ import annotations
@@ -10,30 +10,37 @@ import hashlib
 import json
 import keyword
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from graphspec.errors import Code, Sink, Span, suggest
+from graphspec.errors import Code, Sink, Span
+from graphspec.language.blocks import Unrolled, unroll
 from graphspec.language.compose import SECTIONS
-from graphspec.language.expressions import Scope, evaluate, has_broken, is_broken, resolve_vars
-from graphspec.language.reader import Tree, dump, mapping
+from graphspec.language.expressions import ExpressionError
+from graphspec.language.expressions import parse as parse_expression
+from graphspec.language.forms import NodeSpec, parse_node
+from graphspec.language.reader import Tree, dump, mapping, walk
 from graphspec.language.recipe import Data, Section, Train
+from graphspec.language.scope import (
+    Scope,
+    evaluate,
+    has_broken,
+    is_broken,
+    is_expression,
+    names_in,
+    resolve_vars,
+)
 from graphspec.language.tasks import Task
-from graphspec.language.validation import Words, report
+from graphspec.language.validation import report
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+NODE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
+"""A node's name; dots lead into blocks and groups, as in a resolved spec."""
 _NAME_HINT = "use letters, digits and `_`, not beginning with a digit; no Python keyword"
 
 
@@ -63,100 +70,6 @@ class Input(Section):
     """Kind of its numbers."""
 
 
-class EdgeSpec(Section):
-    """One input of a node."""
-
-    node: str
-    """The node or input that is read; `lstm.0` names one output of a node with several."""
-
-
-def _edges(value: Any) -> Any:
-    """Bring the three ways to write ``from`` into one: a list of edges, or a mapping of them."""
-    if isinstance(value, list):
-        return [_edge(item) for item in value]
-    if isinstance(value, dict) and "node" not in value:
-        return {name: _edge(item) for name, item in value.items()}
-    return [_edge(value)]
-
-
-def _edge(value: Any) -> Any:
-    return {"node": value} if isinstance(value, str) else value
-
-
-_OneEdge = Annotated[EdgeSpec, Words("the name of a node")]
-Edges = Annotated[
-    list[_OneEdge] | dict[str, _OneEdge],
-    BeforeValidator(_edges),
-    Words("the name of a node, a list of names, or a mapping of inputs to names"),
-]
-
-
-class NodeSpec(Section):
-    """What every form of a node has."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    from_: Edges = Field(alias="from")
-    """What it reads: a node, a list of nodes, or a mapping of named inputs."""
-
-
-class OpNode(NodeSpec):
-    """`op: NAME`: every further key is an argument of the op."""
-
-    model_config = ConfigDict(extra="allow")
-
-    op: str
-    """A kind (`conv`), a torch.nn layer (`LayerNorm`) or a function (`softmax`)."""
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The op's arguments as written."""
-        return dict(self.model_extra or {})
-
-
-def _layer(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"op": value, "arguments": {}}
-    if isinstance(value, dict) and len(value) == 1:
-        ((name, arguments),) = value.items()
-        return {"op": name, "arguments": {} if arguments is None else arguments}
-    message = "a layer is a name, or a mapping of one name to its arguments"
-    if isinstance(value, dict) and value:
-        message += f", and here are {len(value)}: begin a new item for each"
-    raise ValueError(message)
-
-
-class LayerSpec(Section):
-    """One layer of a sequence."""
-
-    op: str
-    """Name of the op."""
-    arguments: Any
-    """A mapping of arguments, or the value of the op's main argument."""
-
-
-class LayersNode(NodeSpec):
-    """`layers: [...]`: a sequence of ops of one input."""
-
-    layers: Annotated[
-        list[Annotated[LayerSpec, BeforeValidator(_layer), Words("a layer")]],
-        Field(min_length=1),
-        Words("a list of layers"),
-    ]
-    """Names, or mappings of one name to its arguments."""
-
-
-class ShareNode(NodeSpec):
-    """`share: NODE`: the weights of that node on another input."""
-
-    share: str
-    """The node whose weights are used."""
-
-
-FORMS: dict[str, type[NodeSpec]] = {"op": OpNode, "layers": LayersNode, "share": ShareNode}
-"""Each form of a node by the key that tells it."""
-
-
 class Spec(BaseModel):
     """A topology with its data and recipe, as written: names are not resolved yet."""
 
@@ -172,12 +85,16 @@ class Spec(BaseModel):
     """One sentence about it."""
     extends: str | list[str] | None = None
     """Files that this one is merged over, relative to it."""
+    include: str | list[str] | None = None
+    """Files whose `blocks` and `vars` this one may use, relative to it."""
     vars: dict[str, Any] = Field(default_factory=dict)
     """Values for expressions: `=16*width`."""
     inputs: dict[str, Input] = Field(default_factory=dict)
     """Inputs by name; come from the data set where there is one."""
     tasks: dict[str, Task] = Field(default_factory=dict)
     """Tasks by name."""
+    blocks: dict[str, Any] = Field(default_factory=dict)
+    """Named sub-graphs, which a node `{block: NAME}` makes an instance of."""
     nodes: dict[str, Any]
     """The graph: nodes by name, such as `trunk: {op: conv, from: image, channels: 64}`."""
     data: Data | None = None
@@ -188,6 +105,12 @@ class Spec(BaseModel):
     _source: Tree = PrivateAttr()
     _tree: Tree = PrivateAttr()
     _path: Path = PrivateAttr()
+    _groups: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names that nodes have as written but not in the flat graph: groups and instances."""
+        return self._groups
 
     @property
     def path(self) -> Path:
@@ -209,11 +132,13 @@ class Spec(BaseModel):
         return self._tree.locate(path, key)
 
     def resolved(self) -> dict[str, Any]:
-        """Return the spec after extends, overrides and expressions, as plain data."""
+        """Return the spec after extends, overrides, expressions and blocks, as plain data."""
         plain = self._tree.plain()
         plain["name"] = self.name
+        plain["nodes"] = _escaped(plain.get("nodes"))
         ordered = {key: plain[key] for key in SECTIONS if plain.get(key) not in (None, {}, "")}
-        ordered.pop("vars", None)
+        for key in ("vars", "blocks", "include"):
+            ordered.pop(key, None)
         return ordered
 
     def resolved_yaml(self) -> str:
@@ -248,22 +173,40 @@ class Parsed:
     broken_sections: frozenset[str]
 
 
-def parse(tree: Tree, path: Path, sink: Sink) -> Parsed:
+def _escaped(value: Any) -> Any:
+    """Return plain data in which a text that has a ``$`` reads back as it is."""
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    return value.replace("$", "$$") if isinstance(value, str) else value
+
+
+def parse(
+    tree: Tree,
+    path: Path,
+    sink: Sink,
+    offered: Callable[[Tree], list[str] | None] = lambda data: None,
+) -> Parsed:
     """Make a spec of a composed tree.
 
     Args:
         tree: The tree after extends and overrides.
         path: The file it came from, which gives the default name.
         sink: Where mistakes go: all of them, not the first.
+        offered: Gives the tasks of the data set for the tree under ``data``, where it is known.
 
     Returns:
         The spec with its usable sections and nodes.
     """
-    scope = resolve_vars(tree.get("vars"), sink)
-    full = _evaluated(tree, scope, sink)
+    outer = Scope({"tasks": _task_names(tree, offered)})
+    scope = resolve_vars(tree.get("vars"), sink, outer)
+    unrolled = _unrolled(tree, scope, sink)
+    full = _evaluated(tree, scope, unrolled, sink)
     _unused_variables(tree, scope, is_broken(full) or has_broken(scope.values), sink)
     _check_names(full, sink)
     nodes, broken = _nodes(full.get("nodes"), sink)
+    broken |= unrolled.broken if unrolled is not None else set()
     spec, sections = _validated(full, sink)
     values: dict[str, Any] = {"nodes": nodes, "vars": scope.values}
     if not spec.name:
@@ -272,14 +215,52 @@ def parse(tree: Tree, path: Path, sink: Sink) -> Parsed:
     spec._source = tree
     spec._tree = full
     spec._path = path
+    spec._groups = unrolled.groups if unrolled is not None else ()
     return Parsed(spec, frozenset(broken), frozenset(sections))
 
 
-def _evaluated(tree: Tree, scope: Scope, sink: Sink) -> Tree:
+def _task_names(tree: Tree, offered: Callable[[Tree], list[str] | None]) -> list[str]:
+    """Return what ``=tasks`` means: the tasks that the spec declares, else those of its data."""
+    declared = tree.get("tasks")
+    if declared is not None and declared.mapping:
+        return list(declared.mapping)
+    data = tree.get("data")
+    return (offered(data) if data is not None else None) or []
+
+
+def _unrolled(tree: Tree, scope: Scope, sink: Sink) -> Unrolled | None:
+    """Work off blocks and groups; None where there are no nodes."""
+    nodes, blocks = tree.get("nodes"), tree.get("blocks")
+    if blocks is not None:
+        _note_names(blocks, scope)
+    if nodes is None or nodes.mapping is None:
+        return None
+    return unroll(nodes, blocks, scope, sink)
+
+
+def _note_names(blocks: Tree, scope: Scope) -> None:
+    """Count variables that a block reads as used, whether or not an instance of it is made."""
+    for leaf in walk(blocks):
+        if not isinstance(leaf.value, str):
+            continue
+        if is_expression(leaf):
+            try:
+                scope.used.update(parse_expression(leaf.value[1:]).names)
+            except ExpressionError:
+                continue  # reported where an instance evaluates it
+        else:
+            scope.used.update(names_in(leaf.value))
+
+
+def _evaluated(tree: Tree, scope: Scope, unrolled: Unrolled | None, sink: Sink) -> Tree:
     values = {
-        key: child if key in ("vars", "extends") else evaluate(child, scope, sink)
+        key: child
+        if key in ("vars", "extends", "blocks", "nodes")
+        else evaluate(child, scope, sink)
         for key, child in (tree.mapping or {}).items()
     }
+    if unrolled is not None:
+        values["nodes"] = unrolled.nodes
     return mapping(values, tree.span, tree.keys)
 
 
@@ -296,6 +277,8 @@ def _validated(tree: Tree, sink: Sink) -> tuple[Spec, set[str]]:
     plain = {key: value for key, value in plain.items() if value is not None}
     if tree.get("nodes") is not None:
         plain["nodes"] = {}
+    if isinstance(plain.get("blocks"), dict):
+        plain["blocks"] = {}
     plain["vars"] = {}
     start = Span(tree.span.source, tree.span.start, tree.span.start)
     try:
@@ -335,8 +318,11 @@ def _unused_variables(tree: Tree, scope: Scope, broken: bool, sink: Sink) -> Non
 def _check_names(tree: Tree, sink: Sink) -> None:
     for section in ("nodes", "inputs", "tasks"):
         part = tree.get(section)
-        for name, span in (part.keys if part is not None else {}).items():
-            if not NAME.fullmatch(name) or keyword.iskeyword(name):
+        form = NODE_NAME if section == "nodes" else NAME
+        for name in (part.mapping or {}) if part is not None else {}:
+            assert part is not None
+            span = part.keys[name]
+            if not form.fullmatch(name) or any(map(keyword.iskeyword, name.split("."))):
                 sink.error(
                     Code.BAD_NAME,
                     span,
@@ -365,58 +351,3 @@ def _nodes(tree: Tree | None, sink: Sink) -> tuple[dict[str, NodeSpec], set[str]
         else:
             nodes[name] = node
     return nodes, broken
-
-
-def parse_node(name: str, tree: Tree, key: Span, sink: Sink) -> NodeSpec | None:
-    """Make one node of its tree, or return None where a mistake (reported) makes it unusable."""
-    if tree.mapping is None:
-        if is_broken(tree):
-            return None
-        sink.error(
-            Code.WRONG_TYPE,
-            key if tree.value is None else tree.span,
-            f"the node `{name}` takes a mapping",
-            "write `{op: ..., from: ...}`",
-        )
-        return None
-    forms = [form for form in FORMS if form in tree.mapping]
-    if len(forms) != 1:
-        listing = ", ".join(f"`{form}`" for form in FORMS)
-        if forms:
-            both = " and ".join(f"`{form}`" for form in forms)
-            sink.error(
-                Code.AMBIGUOUS_NODE,
-                tree.keys[forms[1]],
-                f"the node `{name}` has {both}",
-                f"a node has one of {listing}",
-            )
-        else:
-            sink.error(
-                Code.MISSING_KEY,
-                key,
-                f"the node `{name}` does not say what it is",
-                _form_hint(tree, listing),
-            )
-        return None
-    model = FORMS[forms[0]]
-    try:
-        node = model.model_validate(tree.plain())
-    except ValidationError as error:
-        report(error, model, tree, key, sink, owner=name, unknown_hint=_UNKNOWN.get(forms[0]))
-        return None
-    return None if is_broken(tree) else node
-
-
-_UNKNOWN = {
-    "layers": "arguments stand with their layer: `layers: [{Linear: 64}]`",
-    "share": "a node that shares weights takes their arguments over: leave this out",
-}
-"""What to do about keys that a form of a node does not have."""
-
-
-def _form_hint(tree: Tree, listing: str) -> str:
-    for key in tree.mapping or {}:
-        near = suggest(key, FORMS) if key != "from" else None
-        if near is not None:
-            return f"did you mean `{near}` by `{key}`? a node has one of {listing}"
-    return f"a node has one of {listing}"

@@ -6,6 +6,7 @@ path; here such reports are gathered, and what was expected is said in words.
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import types
@@ -147,7 +148,7 @@ class _Context:
         hint = self.sink.did_you_mean(key, fields, f"{self.codes.word} here", limit=30)
         if home is not None:
             hint = f"`{key}` belongs under `{home}:`"
-        elif self.unknown_hint is not None and suggest(key, fields) is None:
+        elif self.unknown_hint is not None and not difflib.get_close_matches(key, fields, 1, 0.75):
             hint = self.unknown_hint
         message = f"`{_short(key)}` is not one of the {self.codes.word} of {of}"
         self.sink.error(self.codes.unknown, self.tree.locate(path, key=True), message, hint)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from graphspec.ops.registry import Op, Registry
 
-_MODULES = ("stacks", "merging", "kinds", "reductions", "pointwise", "reshaping", "functions")
+_MODULES = (
+    "stacks", "merging", "learned", "kinds", "reductions", "pointwise", "reshaping", "functions",
+)  # fmt: skip
 """Files that register ops when they are imported."""
 
 

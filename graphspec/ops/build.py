@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import nn
 
+from graphspec.ops.places import place_of
 from graphspec.ops.registry import Call, OpError, Site, Step
 
 
@@ -74,6 +75,8 @@ def build_part(step: Step, site: Site) -> nn.Module | Call:
     except Exception as error:  # any refusal of torch is about the user's arguments
         message, argument = explain(error, tuple(type(step.args).model_fields))
         complaint = f"`{step.op.name}` cannot be built: {message}"
+        place = place_of(error)
+        complaint += f" ({place})" if place else ""
         raise OpError(complaint, None, argument) from error
 
 

@@ -8,11 +8,16 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from graphspec.ops import load_ops
+from graphspec.ops import load_ops, places
 from graphspec.ops.arguments import Expected, OneOf, shown
 from graphspec.ops.registry import Op
 
-CATEGORIES = {"kind": "Kinds", "layer": "Layers of torch.nn", "function": "Functions"}
+CATEGORIES = {
+    "kind": "Kinds",
+    "layer": "Layers of torch.nn",
+    "function": "Functions",
+    "plugin": "From plugins",
+}
 """The parts of the catalogue, in the order in which they are shown, with their titles."""
 
 
@@ -41,11 +46,12 @@ class OpPage:
         name: Its name.
         summary: What it computes, in one sentence.
         details: Further paragraphs: shapes, differences from torch, the source paper; maybe empty.
-        category: ``kind``, ``layer`` or ``function``.
+        category: ``kind``, ``layer``, ``function`` or ``plugin``.
         inputs: How many inputs it takes, and their names.
         shorthand: The argument that a bare value stands for, or None.
         arguments: Its arguments in order.
-        example: A complete spec, as YAML.
+        example: A complete spec, as YAML, or just a node where a plugin gives none.
+        origin: Where a plugin defines it, as ``file:line``; empty for a built-in one.
     """
 
     name: str
@@ -56,17 +62,32 @@ class OpPage:
     shorthand: str | None
     arguments: tuple[Argument, ...]
     example: str
+    origin: str
 
 
 def catalogue() -> dict[str, list[Op]]:
-    """Return all ops by category, in the order of `CATEGORIES`, sorted by name within each."""
+    """Return all ops by category, in the order of `CATEGORIES`, sorted by name within each.
+
+    Those that installed packages offer are loaded for it, and all of plugins stand together.
+    """
     registry = load_ops()
-    ops = [registry.get(name) for name in sorted(registry)]
-    found = {category: [op for op in ops if op.category == category] for category in CATEGORIES}
-    for op in ops:
-        if op.category not in CATEGORIES:
-            found.setdefault(op.category, []).append(op)
+    registry.discover()
+    found: dict[str, list[Op]] = {category: [] for category in CATEGORIES}
+    for name in sorted(registry):
+        op = registry.get(name)
+        found.setdefault(category_of(op), []).append(op)
     return found
+
+
+def category_of(op: Op) -> str:
+    """Return the category under which an op is listed: ``plugin`` for all that are not built in."""
+    return "plugin" if origin_of(op) else op.category
+
+
+def origin_of(op: Op) -> str:
+    """Return where a plugin defines an op, as ``file:line``, or the empty string."""
+    file = places.file_of(op.origin)
+    return "" if not file or places.is_ours(file) else places.shown(op.origin)
 
 
 def document(op: Op) -> OpPage:
@@ -80,11 +101,12 @@ def document(op: Op) -> OpPage:
         op.name,
         op.summary,
         _details(op),
-        op.category,
+        category_of(op),
         inputs_text(op),
         op.shorthand,
         tuple(_argument(name, field) for name, field in fields),
-        op.example,
+        op.example or _node(op),
+        origin_of(op),
     )
 
 
@@ -92,6 +114,16 @@ def inputs_text(op: Op) -> str:
     """Return how many inputs an op takes, e.g. ``1 to 3 inputs: query, key, value``."""
     names = ", ".join(op.arity.names)
     return f"{op.arity}: {names}" if names else str(op.arity)
+
+
+def _node(op: Op) -> str:
+    """Return how a node of an op without an example begins."""
+    words = [f"op: {op.name}"]
+    if op.arity.most != 0:
+        few = max(op.arity.least, 1)
+        words.append(f"from: [{', '.join(['...'] * few)}]" if few > 1 else "from: ...")
+    words += [f"{n}: ..." for n, field in op.Args.model_fields.items() if field.is_required()]
+    return f"nodes:\n  result: {{{', '.join(words)}}}\n"
 
 
 def _details(op: Op) -> str:

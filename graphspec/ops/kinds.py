@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import torch
 from torch import nn
 
-from graphspec.ops import choices
+from graphspec.ops import choices, modules
 from graphspec.ops.arguments import (
     FloatEach,
     Int,
@@ -252,6 +252,36 @@ def dropout(args: DropoutArgs, site: Site) -> nn.Module:
     """
     need_float("dropout", site.type)
     return nn.Dropout(args.p)
+
+
+class DropPathArgs(Args):
+    """Arguments of `drop_path`."""
+
+    p: Probability = 0.1
+    """Probability that a sample becomes 0."""
+    mode: Annotated[str, OneOf(("row", "batch"))] = "row"
+    """`row` decides for each sample, `batch` for all of them at once."""
+
+
+@register(
+    "drop_path",
+    DropPathArgs,
+    category="kind",
+    family="other",
+    shorthand="p",
+    example=between("drop_path", ", p: 0.2"),
+)
+def drop_path(args: DropPathArgs, site: Site) -> nn.Module:
+    """Stochastic depth: whole samples become 0 while training; the shape stays.
+
+    At the end of a residual branch it leaves out the branch for some samples. Those that stay are
+    divided by ``1 - p``, so in evaluation nothing is left to do.
+
+    Source:
+        Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016.
+    """
+    need_float("drop_path", site.type)
+    return modules.DropPath(args.p, args.mode)
 
 
 @register("identity", NoArgs, category="kind", family="other", example=between("identity", ""))

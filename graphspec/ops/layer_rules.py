@@ -75,7 +75,7 @@ _RANKS: Mapping[str, tuple[int, ...]] = {
 }
 """Ranks, batch included, of layers that their name does not tell; others take any."""
 
-_SIZES: Mapping[str, tuple[int, int]] = {
+SIZES: Mapping[str, tuple[int, int]] = {
     "in_channels": (0, 1),
     "num_features": (0, 1),
     "num_channels": (0, 1),
@@ -160,7 +160,7 @@ def inferred(name: str, args: Args, site: Site) -> dict[str, Any]:
     known = _constructor_arguments(name)
     sizes: dict[str, Any] = {
         argument: size_at(name, site.types[which], dim)
-        for argument, (which, dim) in _SIZES.items()
+        for argument, (which, dim) in SIZES.items()
         if argument in known
     }
     if "normalized_shape" in known:

@@ -1,4 +1,7 @@
-"""The kinds of several inputs: `concat`, `add`, `mul`, `mean`, and their like."""
+"""The kinds of several inputs: `concat`, `add`, `mul`, `mean`, `weighted_sum`, and their like.
+
+`learned` has the one with weights of its own, `mix`.
+"""
 
 from __future__ import annotations
 
@@ -153,3 +156,59 @@ def mean(args: MeanArgs, site: Site) -> Call:
         raise OpError(message, f"leave out `{name}`, or give one input", name)
     broadcast("mean", site.types)
     return Call(tensors.average, packed=True)
+
+
+@register(
+    "weighted_sum",
+    NoArgs,
+    category="kind",
+    family="merge",
+    arity=MANY,
+    example="""\
+graphspec: 1
+name: weighted_sum
+inputs: {image: {shape: [3, 8, 8]}}
+tasks: {t: {classes: 5}}
+nodes:
+  expert_1: {op: fc, from: image, units: 16}
+  expert_2: {op: fc, from: image, units: 16}
+  flat: {op: flatten, from: image}
+  scores: {op: Linear, from: flat, out_features: 2}
+  gate: {op: softmax, from: scores}
+  mixed: {op: weighted_sum, from: [gate, expert_1, expert_2]}
+  label: {op: head, from: mixed, task: t}
+""",
+)
+def weighted_sum(args: NoArgs, site: Site) -> Call:
+    """The sum of the inputs after the first, each times its weight in the first.
+
+    The first input has one weight for each other input and sample, ``(N, E)``; the ``E`` others
+    have one shape ``(N, ...)``, which is that of the sum. Weights ``(N, E, ...)`` have further
+    dimensions of the inputs, such as one weight a channel.
+
+    Source:
+        Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate
+        Mixture-of-Experts", KDD 2018, eq. 6.
+    """
+    weights, values = site.types[0], site.types[1:]
+    for kind in site.types:
+        need_float("weighted_sum", kind)
+    if len({kind.shape for kind in values}) > 1:
+        message = (
+            f"`weighted_sum` needs inputs of one shape after the weights, got {listing(values)}"
+        )
+        raise OpError(message, "make them equal, as experts of one block are")
+    value, count = values[0], len(values)
+    if weights.rank < 2 or weights.shape[1] != count:
+        what = "input" if count == 1 else "inputs"
+        message = (
+            f"`weighted_sum` of {count} {what} needs weights [N, {count}] first, got {weights}"
+        )
+        hint = f"let the first input end in `{{Linear: {count}}}` and a softmax over dimension 1"
+        raise OpError(message, hint)
+    rest = weights.shape[:1] + weights.shape[2:]
+    fitting = zip(rest, value.shape, strict=False)
+    if len(rest) > value.rank or any(size not in (1, there) for size, there in fitting):
+        message = f"`weighted_sum` cannot apply weights {weights} to inputs {value}"
+        raise OpError(message, f"weights are [N, {count}], or go on as the inputs do")
+    return Call(tensors.weighted_sum, kwargs={"trailing": value.rank - len(rest)})

@@ -55,7 +55,14 @@ for _name, (_function, _summary) in ARITHMETIC.items():
     _register(_name, _function, _summary, "other")
 
 
-@register("detach", NoArgs, category="function", family="other", example=between("detach"))
+@register(
+    "detach",
+    NoArgs,
+    category="function",
+    family="other",
+    example=between("detach"),
+    differentiable=False,
+)
 def detach(args: NoArgs, site: Site) -> Call:
     """The input, through which no gradient flows back."""
     return Call(torch.detach)

@@ -142,6 +142,7 @@ nodes:
   features: {op: fc, from: embedded, units: 16}
   label: {op: head, from: features, task: t}
 """,
+    differentiable=False,
 )
 def argmax(args: ArgmaxArgs, site: Site) -> Call:
     """The index (int64) of the largest value along a dimension; no gradient flows through it."""
@@ -174,6 +175,7 @@ nodes:
   features: {op: fc, from: numbers, units: 16}
   label: {op: head, from: features, task: t}
 """,
+    differentiable=False,
 )
 def one_hot(args: OneHotArgs, site: Site) -> Call:
     """Indices as rows of 0 and one 1 (int64): ``(N, ...)`` to ``(N, ..., classes)``."""

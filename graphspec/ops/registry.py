@@ -1,27 +1,27 @@
-"""The registry of ops: what an op is and how it is found by name.
+"""The registry of ops: what an op is and how one is registered.
 
 An op is data: its arguments as a pydantic model, how many inputs it takes, and a function that
-builds its module or names the function to call. Files beside this one register the built-in ones;
-torch is imported only when something is built.
+builds its module or names the function to call. Files beside this one register the built-in ones,
+plugins register more (see `plugins` and `custom`); torch is imported only when something is built.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from graphspec.errors import Code, did_you_mean, fail
+from graphspec.errors import Code
 from graphspec.language.signature import TaskSpec
+from graphspec.ops.names import Registry as Registry
 from graphspec.ops.types import TensorType
 
 if TYPE_CHECKING:
     from torch import nn
 
-T = TypeVar("T")
 ArgsT = TypeVar("ArgsT", bound="Args")
 
 
@@ -72,6 +72,8 @@ class Arity:
     names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if self.most == 0:
+            return "no input"
         if self.most is None:
             return f"{self.least} or more inputs"
         if self.least == self.most:
@@ -98,7 +100,14 @@ class Site:
 
     @property
     def type(self) -> TensorType:
-        """Type of the first (often the only) input."""
+        """Type of the first (often the only) input.
+
+        Raises:
+            OpError: If there is no input.
+        """
+        if not self.types:
+            message = "it needs an input"
+            raise OpError(message, "write `from: NODE`")
         return self.types[0]
 
 
@@ -136,6 +145,13 @@ Types: TypeAlias = "TensorType | tuple[Types, ...]"
 """Types of an op's value: one tensor's, or a tuple of them nested as the value is."""
 
 
+FAMILIES = (
+    "conv", "dense", "norm", "activation", "pool", "merge", "head", "recurrent", "attention",
+    "embedding", "reshape", "other",
+)  # fmt: skip
+"""What ops are drawn as."""
+
+
 @dataclass(frozen=True, slots=True)
 class Op:
     """A word of the vocabulary.
@@ -143,10 +159,8 @@ class Op:
     Attributes:
         name: How a spec calls it: lower case for kinds and functions, torch's name for layers.
         summary: One sentence for lists and pages.
-        category: ``kind``, ``layer`` or ``function``.
-        family: What it is drawn as: ``conv``, ``dense``, ``norm``, ``activation``, ``pool``,
-            ``merge``, ``head``, ``recurrent``, ``attention``, ``embedding``, ``reshape`` or
-            ``other``.
+        category: ``kind``, ``layer``, ``function`` or ``plugin``.
+        family: What it is drawn as: one of `FAMILIES`.
         Args: Its arguments.
         arity: How many inputs it takes.
         build: ``build(args, site)`` gives an ``nn.Module`` or a `Call`; raises `OpError`.
@@ -155,6 +169,8 @@ class Op:
         origin: File and line of its definition, for messages about duplicates.
         infer: ``infer(args, site)`` gives the types of its outputs, nested as its value is nested,
             for the few ops whose run on the meta device is slow; None to run it there.
+        differentiable: Whether a gradient flows from its outputs to its inputs; what is true of all
+            integer outputs need not be said.
     """
 
     name: str
@@ -168,6 +184,7 @@ class Op:
     example: str = ""
     origin: str = ""
     infer: Callable[[Any, Site], Types] | None = None
+    differentiable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,64 +195,9 @@ class Step:
     args: Args
 
 
-class Registry(Generic[T]):
-    """Names to things, with an error for a second definition and a suggestion for a typo."""
-
-    def __init__(self, what: str, code: Code, listing: str) -> None:
-        self._what = what
-        self._code = code
-        self._listing = listing
-        self._items: dict[str, T] = {}
-        self._refused: dict[str, str] = {}
-
-    def add(self, name: str, item: T, override: bool = False) -> None:
-        """Register ``item``.
-
-        Raises:
-            ValueError: If the name is taken and ``override`` is false.
-        """
-        if name in self._items and not override:
-            first = getattr(self._items[name], "origin", "")
-            second = getattr(item, "origin", "")
-            message = f"{self._what} {name!r} is defined twice: {first} and {second}"
-            raise ValueError(message)
-        self._items[name] = item
-
-    def refuse(self, name: str, reason: str) -> None:
-        """Keep the reason why a name that people may expect is not offered, for `hint`."""
-        self._refused[name] = reason
-
-    def find(self, name: str) -> T | None:
-        """Return what is registered under ``name``, or None."""
-        return self._items.get(name)
-
-    def get(self, name: str) -> T:
-        """Return what is registered under ``name``.
-
-        Raises:
-            SpecError: If there is no such name, with a suggestion.
-        """
-        if name not in self._items:
-            raise fail(self._code, f"there is no {self._what} `{name}`", self.hint(name))
-        return self._items[name]
-
-    def hint(self, name: str) -> str:
-        """Return what to say to someone who wrote ``name``: why not, or the nearest names."""
-        if name in self._refused:
-            return self._refused[name]
-        return did_you_mean(name, self._items, f"{self._what}s") + f" ({self._listing})"
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._items
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-
-OPS: Registry[Op] = Registry("op", Code.UNKNOWN_OP, "`graphspec ops` lists all")
+OPS: Registry[Op] = Registry(
+    "op", Code.UNKNOWN_OP, "`graphspec ops` lists all", group="graphspec.ops"
+)
 
 
 def register(
@@ -247,6 +209,7 @@ def register(
     arity: Arity = ONE,
     shorthand: str | None = None,
     example: str = "",
+    differentiable: bool = True,
     override: bool = False,
 ) -> Callable[[Callable[[ArgsT, Site], Any]], Callable[[ArgsT, Site], Any]]:
     """Register the decorated build function as an op.
@@ -254,14 +217,26 @@ def register(
     The first line of its docstring is the summary, the rest its page in the catalogue.
 
     Raises:
-        ValueError: If the name is taken and ``override`` is false; both places are named.
+        TakenError: If the name is taken and ``override`` is false; both places are named.
     """
 
     def decorate(build: Callable[[ArgsT, Site], Any]) -> Callable[[ArgsT, Site], Any]:
         code = build.__code__
         summary = (inspect.getdoc(build) or name).split("\n")[0]
         origin = f"{code.co_filename}:{code.co_firstlineno}"
-        op = Op(name, summary, category, family, Args, arity, build, shorthand, example, origin)
+        op = Op(
+            name=name,
+            summary=summary,
+            category=category,
+            family=family,
+            Args=Args,
+            arity=arity,
+            build=build,
+            shorthand=shorthand,
+            example=example,
+            origin=origin,
+            differentiable=differentiable,
+        )
         OPS.add(name, op, override)
         return build
 

@@ -104,8 +104,15 @@ _DESCRIBED = {
     "norm_type": "The exponent of the mean: 1 for a sum, towards infinity the maximum",
     "value": "The value that is padded with",
     "dim": "The dimension, the batch being 0",
+    "is_causal": "Whether each position attends only to itself and those before it",
 }
 """Where torch's docstring says nothing."""
+
+
+_ADDED: Mapping[str, tuple[tuple[str, Any], ...]] = {
+    "MultiheadAttention": (("is_causal", False),),
+}
+"""Arguments of layers in `modules` that torch takes in the forward pass, with their defaults."""
 
 
 class LayerArgs(Args):
@@ -147,6 +154,8 @@ def parameters(layer: type[nn.Module]) -> Iterator[Parameter]:
         default = ... if parameter.default is parameter.empty else parameter.default
         hint = None if parameter.annotation is parameter.empty else parameter.annotation
         yield Parameter(name, hint, _look_up(_DEFAULTS, layer, name, default))
+    for name, default in _ADDED.get(layer.__name__, ()):
+        yield Parameter(name, type(default), default)
 
 
 def _hidden(layer: type[nn.Module], name: str) -> bool:
@@ -249,6 +258,11 @@ def descriptions(layer: type[nn.Module]) -> dict[str, str]:
     docstring = layer.__doc__ or ""
     if issubclass(layer, nn.RNN):
         docstring += nn.RNNCell.__doc__ or ""
+    return described(docstring)
+
+
+def described(docstring: str) -> dict[str, str]:
+    """Return what the ``Args:`` sections of a docstring say of each argument, as plain text."""
     found: dict[str, str] = {}
     for section in re.findall(
         r"^ *(?:Args|Parameters):\n(.*?)(?=^ *\w[\w /]*::?\n|\Z)",

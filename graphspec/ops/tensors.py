@@ -24,6 +24,25 @@ def average(inputs: list[Tensor]) -> Tensor:
     return total / len(inputs)
 
 
+def weighted_sum(weights: Tensor, *values: Tensor, trailing: int = 0) -> Tensor:
+    """Return ``sum_i weights[:, i] * values[i]``.
+
+    Args:
+        weights: Of shape ``(N, E)`` or ``(N, E, ...)``.
+        values: ``E`` tensors of one shape ``(N, ...)``.
+        trailing: How many of their last dimensions the weights lack; one weight counts for all of
+            these.
+
+    Returns:
+        The sum, of the shape of the values.
+    """
+    spread = (..., *(None,) * trailing)
+    total = weights[:, 0][spread] * values[0]
+    for number in range(1, len(values)):
+        total = total + weights[:, number][spread] * values[number]
+    return total
+
+
 def cast(input: Tensor, dtype: torch.dtype) -> Tensor:
     """Return ``input.to(dtype)``; a method of a tensor has no importable name of its own."""
     return input.to(dtype)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from graphspec.errors import Sink, Source
-from graphspec.language.expressions import BROKEN, ExpressionError, parse, resolve_vars
+from graphspec.language.expressions import BROKEN, ExpressionError, parse
+from graphspec.language.scope import resolve_vars
 from graphspec.language.reader import read_text
 
 ENV = {"width": 64, "deep": True, "sizes": [1, 2, 3], "name": "relu"}

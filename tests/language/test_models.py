@@ -6,7 +6,7 @@ import pytest
 
 from graphspec import compiler
 from graphspec.errors import SpecError
-from graphspec.language.models import LayersNode, OpNode, ShareNode
+from graphspec.language.forms import LayersNode, OpNode, ShareNode
 from tests.strategies import HEAD, errors_of
 
 NODES = """\
@@ -61,7 +61,7 @@ def test_one_mistake_in_a_section_is_one_message(line: str, found: str) -> None:
         ("{op: fc, from: [3], units: 3}", "wrong-type@6:22"),
         ("{op: fc, from: [[trunk]], units: 3}", "wrong-type@6:22"),
         ("{op: fc, from: {a: [b]}, units: 3}", "wrong-type@6:25"),
-        ("{op: fc, from: {node: trunk, as: softmax}, units: 3}", "unknown-key@6:35"),
+        ("{op: fc, from: {node: trunk, az: softmax}, units: 3}", "unknown-key@6:35"),
         ("{layers: [], from: trunk}", "bad-value@6:15"),
         ("{layers: Flatten, from: trunk}", "wrong-type@6:15"),
         ("{layers: [3], from: trunk}", "bad-value@6:16"),
