@@ -19,6 +19,7 @@ from graphspec.errors import Code, Diagnostic, Sink, did_you_mean, fail
 from graphspec.language import shipped
 from graphspec.language.compose import Override, compose, compose_text, override, overrides_of
 from graphspec.language.models import Parsed, Spec, parse
+from graphspec.language.reader import Tree
 from graphspec.language.signature import InputSpec, Signature, TaskSpec
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def load_text(text: str, name: str = "<text>", overrides: Overrides = None) -> S
     """
     sink = Sink()
     tree = compose_text(text, name, overrides_of(overrides), sink)
-    parsed = None if tree is None else parse(tree, Path(name), sink)
+    parsed = None if tree is None else parse(tree, Path(name), sink, _tasks_of)
     sink.raise_if_errors()
     assert parsed is not None
     return parsed.spec
@@ -313,16 +314,25 @@ def _check_stated(spec: Spec, offered: Signature, sink: Sink) -> None:
             )
 
 
+def _tasks_of(data: Tree) -> list[str] | None:
+    """Return the tasks of the data set that a ``data:`` section names, or None if it is unknown."""
+    from graphspec.data import sources
+
+    name = data.get("source") if data.mapping is not None else data
+    known = name is not None and isinstance(name.value, str) and name.value in sources.SOURCES
+    return list(sources.SOURCES.get(str(name.value)).signature.tasks) if known and name else None
+
+
 def _parsed(source: str | Path | Spec, overrides: Overrides, sink: Sink) -> Parsed | None:
     items = overrides_of(overrides)
     if isinstance(source, Spec):
-        return parse(override(source.source, items, sink), source.path, sink)
+        return parse(override(source.source, items, sink), source.path, sink, _tasks_of)
     if not isinstance(source, (str, Path)):
         message = f"expected a path, a name or a Spec, got {type(source).__name__}"
         raise TypeError(message)
     path = shipped.locate(source)
     tree = compose(path, items, sink)
-    return None if tree is None else parse(tree, path, sink)
+    return None if tree is None else parse(tree, path, sink, _tasks_of)
 
 
 def _graph(parsed: Parsed, limit: str | int | None, sink: Sink) -> Graph | None:

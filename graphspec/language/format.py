@@ -24,8 +24,8 @@ from graphspec.language.syntax import Item, Trivia, Value
 from graphspec.language.values import filled, in_brackets, is_series, key_text, wrapped
 
 WIDTH = 100
-"""Longest line, in characters, where it can be had."""
-BRACKETS = 96
+"""Longest line of text and of long lists, in characters."""
+BRACKETS = 100
 """Longest text in brackets that stays on one line, however long the name before it is: so the names
 of the neighbours, which it is aligned with, decide nothing."""
 SPREAD = 16
@@ -62,11 +62,11 @@ def format_text(text: str, name: str = "<text>") -> str:
     if before.mapping is None:
         message, hint = "a spec is a mapping of sections", "begin with `graphspec: 1` and `nodes:`"
         raise fail(Code.WRONG_TYPE, message, hint, before.span)
-    root, comments = syntax.read(unified)
-    if root is None:
-        return "".join(f"{comment}\n" for comment in comments)
-    result = "".join(f"{line}\n" for line in _joined(_Writer(root).document()))
-    _compare(before, unified, result)
+    document = syntax.read(unified)
+    if document.root is None:
+        return "".join(f"{comment}\n" for comment in document.comments)
+    result = "".join(f"{line}\n" for line in _joined(_Writer(document.root).document()))
+    _compare(before, document.comments, result)
     return result
 
 
@@ -78,12 +78,12 @@ def _read(text: str, name: str) -> Tree:
     return tree
 
 
-def _compare(before: Tree, text: str, result: str) -> None:
+def _compare(before: Tree, comments: Sequence[str], result: str) -> None:
     """Fail, as a defect of ours, if a result does not say what the text says."""
     after = _read(result, "the formatted text")
     # As JSON, since 1, 1.0 and True are equal in Python.
     old, new = (json.dumps(tree.plain(), sort_keys=True) for tree in (before, after))
-    kept = Counter(syntax.comments_of(text)) == Counter(syntax.comments_of(result))
+    kept = not comments or Counter(comments) == Counter(syntax.read(result).comments)
     if old != new or not kept:
         lost = "its comments" if old == new else "its data"
         message = f"formatting would change {lost}; the text stays as it is"
@@ -329,13 +329,13 @@ def _joined(lines: Sequence[_Line]) -> Iterator[str]:
     """Yield the text of lines with the comments beside them, aligned where they are neighbours."""
     for _, group in groupby(lines, key=lambda line: bool(line.remarks) and _margin(line.text)):
         run = list(group)
-        widths = [len(line.text) for line in run]
-        aligned = max(widths) - min(widths) <= REMARK_SPREAD
+        widest = max(len(line.text) for line in run)
+        aligned = widest - min(len(line.text) for line in run) <= REMARK_SPREAD
         for line in run:
             if not line.remarks:
                 yield line.text
                 continue
-            column = (max(widths) if aligned else len(line.text)) + 2
+            column = (widest if aligned else len(line.text)) + 2
             yield f"{line.text:{column}}{line.remarks[0]}"
             yield from (" " * column + remark for remark in line.remarks[1:])
 

@@ -99,8 +99,21 @@ class Item:
         return 0 if self.parent is None else self.parent.column
 
 
-def read(text: str) -> tuple[Item | None, Trivia]:
-    r"""Return the document of a text, and the comments of a text without a document.
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text as it is written.
+
+    Attributes:
+        root: The whole of its data, or None where it has none.
+        comments: All comments, in any order.
+    """
+
+    root: Item | None
+    comments: list[str]
+
+
+def read(text: str) -> Document:
+    r"""Return the syntax tree of a text.
 
     Args:
         text: YAML that `graphspec.language.reader.read_text` reads without a mistake; its lines end
@@ -109,20 +122,11 @@ def read(text: str) -> tuple[Item | None, Trivia]:
     builder = _Builder(text)
     for event in _events(text):
         builder.take(event)
-    comments = list(_comments(text, builder.scalars))
-    if builder.root is None:
-        return None, [text[start:end].rstrip() for start, end in comments]
-    _Placer(text, builder.root).place(comments)
-    return builder.root, []
-
-
-def comments_of(text: str) -> list[str]:
-    """Return the comments of a text in order, for comparison; see `read`."""
-    builder = _Builder(text)
-    for event in _events(text):
-        builder.take(event)
-    found = [text[start:end].rstrip() for start, end in _comments(text, builder.scalars)]
-    return found + [comment for _, comment in builder.header_comments]
+    places = list(_comments(text, builder.scalars))
+    if builder.root is not None:
+        _Placer(text, builder.root).place(places)
+    comments = [text[start:end].rstrip() for start, end in places]
+    return Document(builder.root, comments + builder.header_comments)
 
 
 def _events(text: str) -> Iterator[Any]:
@@ -135,7 +139,7 @@ class _Builder:
     def __init__(self, text: str) -> None:
         self.root: Item | None = None
         self.scalars: list[tuple[int, int]] = []
-        self.header_comments: list[tuple[Item, str]] = []
+        self.header_comments: list[str] = []
         self._text = text
         self._stack: list[Value] = []
         self._key: Value | None = None
@@ -181,7 +185,7 @@ class _Builder:
         else:
             parent.items.append(item)
         if comment:
-            self.header_comments.append((item, comment))
+            self.header_comments.append(comment)
             item.beside.append(comment)
         if value.is_collection:
             self._stack.append(value)

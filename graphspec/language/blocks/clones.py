@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graphspec.errors import Span
+from graphspec.language.blocks.declare import STRUCTURE
 from graphspec.language.blocks.inputs import inputs_of
 from graphspec.language.blocks.members import (
     Alias,
@@ -85,8 +86,8 @@ def target_of(work: Work, frame: Frame, text: str) -> Member | str | None:
     around: Frame | None = frame
     while around is not None:
         head, rest = split_name(around, text)
-        if head is not None and head in around.open and around is frame:
-            return around.prefix + text  # a circle, which the graph reports with its whole path
+        if head is not None and _is_node(around, head):
+            return ".".join([around.prefix + head, *rest])
         if head is not None:
             found: Member = work.member(around, head)
             while rest and isinstance(found, (Group, Instance)):
@@ -107,6 +108,29 @@ def target_of(work: Work, frame: Frame, text: str) -> Member | str | None:
             return found
         around = around.outer
     return None
+
+
+def _is_node(frame: Frame, name: str) -> bool:
+    """Return whether a name is one node for certain, without looking into anything else."""
+    seen: dict[str, None] = {}
+    answer = True  # in a circle too, which the graph reports with its whole path
+    while name not in seen and name not in frame.nodes:
+        seen[name] = None
+        tree = frame.names[name]
+        target = tree.get("share") or tree.get("copy")
+        if tree.mapping is None or any(tree.get(word) is not None for word in STRUCTURE):
+            answer = False
+        elif tree.get("op") is not None or tree.get("layers") is not None:
+            answer = not shares_a_layer(tree)
+        elif target is not None and target.value in frame.names:
+            name = str(target.value)
+            continue
+        else:
+            answer = False
+        break
+    answer = frame.nodes.get(name, answer)
+    frame.nodes.update(dict.fromkeys(seen, answer))
+    return answer
 
 
 def _clone(work: Work, found: Member, site: Site, second: Second) -> Member:
@@ -209,6 +233,13 @@ def _twin(
         made = work.lost(name)
     twins[id(member)] = made
     return made
+
+
+def shares_a_layer(tree: Tree) -> bool:
+    """Return whether a layer of a sequence is another's."""
+    layers = tree.get("layers")
+    items = layers.items if layers is not None else None
+    return any(item.get("share") is not None for item in items or ())
 
 
 def _first_replaced(reads: Reads | None, first: Member | None) -> Reads | None:

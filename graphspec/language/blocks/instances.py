@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphspec.errors import Code, Sink, Span
+from graphspec.language.blocks.clones import shares_a_layer
 from graphspec.language.blocks.declare import Block, bind
 from graphspec.language.blocks.inputs import inputs_of
 from graphspec.language.blocks.members import Frame, Instance, Member, Reads
-from graphspec.language.blocks.sequences import shares_a_layer, split
+from graphspec.language.blocks.sequences import split
 from graphspec.language.blocks.work import ADDED, Site, Work, reads_of
 from graphspec.language.reader import Tree, mapping
 from graphspec.language.scope import Scope, evaluate, is_broken

@@ -137,6 +137,7 @@ class Frame:
         depth: Number of blocks around it.
         members: What was found under the names so far.
         open: Names that are being looked into, to notice circles.
+        nodes: Names of which it is known whether they are one node, told by ``share`` alone.
     """
 
     prefix: str
@@ -149,6 +150,7 @@ class Frame:
     depth: int = 0
     members: dict[str, Member] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
+    nodes: dict[str, bool] = field(default_factory=dict)
 
     @property
     def names(self) -> Mapping[str, Tree]:

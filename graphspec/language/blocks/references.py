@@ -132,6 +132,34 @@ class Resolver:
             return None
         if rest:
             return self._part(member, rest, span)
+        followed, member = self._follow(member)
+        if isinstance(member, Leaf):
+            found: Found | None = [Ref(member.name)] if member.name not in self.broken else None
+        else:
+            found = self._remembered(member, span)
+        self._known.update(dict.fromkeys(followed, found))
+        return found
+
+    def _follow(self, member: Member) -> tuple[list[int], Member]:
+        """Go from a node that is left out to the node that it stands for, however far that is."""
+        followed: dict[int, None] = {}
+        while isinstance(member, Alias) and id(member) not in self._known and member.reads:
+            source = member.reads.items[0][1]
+            if isinstance(source, Before):
+                following: Member | None = source.member if source.output is None else None
+            else:
+                name = source.tree.value
+                plain = isinstance(name, str) and name in source.frame.names
+                following = self.member(source.frame, str(name)) if plain else None
+            if following is None or id(following) in followed or following is member:
+                break
+            followed[id(member)] = None
+            member = following
+        return list(followed), member
+
+    def _remembered(self, member: Member, span: Span | None) -> Found | None:
+        if isinstance(member, (Leaf, Lost)):
+            return None
         if id(member) in self._known:
             return self._known[id(member)]
         if id(member) in self._open:

@@ -9,13 +9,6 @@ from graphspec.language.blocks.work import Site, Work, reads_of
 from graphspec.language.reader import Tree, mapping, sequence
 
 
-def shares_a_layer(tree: Tree) -> bool:
-    """Return whether a layer of a sequence is another's."""
-    layers = tree.get("layers")
-    items = layers.items if layers is not None else None
-    return any(item.get("share") is not None for item in items or ())
-
-
 def split(work: Work, frame: Frame, tree: Tree, key: Span, site: Site) -> Member:
     """Make a chain of a sequence in which a layer is another's: a node for each stretch."""
     layers = tree.get("layers")

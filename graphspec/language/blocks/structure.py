@@ -19,12 +19,12 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from graphspec.errors import Code, Sink, Span
-from graphspec.language.blocks.clones import second
+from graphspec.language.blocks.clones import second, shares_a_layer
 from graphspec.language.blocks.declare import STRUCTURE, read_blocks
 from graphspec.language.blocks.flat import flatten
 from graphspec.language.blocks.instances import declare, instance_of
 from graphspec.language.blocks.members import Alias, Frame, Group, Leaf, Lost, Member
-from graphspec.language.blocks.sequences import shares_a_layer, split
+from graphspec.language.blocks.sequences import split
 from graphspec.language.blocks.work import MAX_NODES, Site, TooManyError, Work, reads_of
 from graphspec.language.forms import form_of
 from graphspec.language.reader import Tree, mapping
@@ -51,7 +51,7 @@ class Structure(Section):
     """A chain of so many, each reading the one before: `NAME.0`, `NAME.1`, ...; `NAME` is the last
     and `=index` counts them."""
     when: bool = True
-    """`false` leaves the node out: what reads it reads its input instead."""
+    """`false` leaves the node out: what reads it reads its first input instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _member(work: Work, frame: Frame, name: str) -> Member:
     if tree.mapping is None:
         tree = evaluate(tree, frame.scope, work.sink, frame.via)
         made: Member = work.leaf(frame, Site(full, frame.scope), tree, key, None)
-    elif frame.depth and not _is_name(name):
+    elif frame.depth and not _is_path(name):
         hint = "use letters, digits and `_`, not beginning with a digit; no Python keyword"
         work.sink.error(Code.BAD_NAME, key, f"`{name}` cannot be a name in a block", hint)
         made = Lost(full)
@@ -241,10 +241,9 @@ def _alias(work: Work, frame: Frame, tree: Tree, key: Span, site: Site) -> Membe
     whole = mapping(only, tree.span, tree.keys)
     whole = evaluate(whole, site.scope, work.sink, frame.via, names=True)
     reads = reads_of(frame, whole, site)
-    if reads is None or reads.named or len(reads.items) != 1:
-        count = 0 if reads is None else len(reads.items)
-        message = f"`{site.name}` is left out, but it has {count} inputs to pass on"
-        hint = "a node that `when` or `repeat: 0` leaves out passes on its one input"
+    if reads is None or not reads.items:
+        message = f"`{site.name}` is left out, but it has no input to pass on"
+        hint = "a node that `when` or `repeat: 0` leaves out passes on its first input"
         work.sink.error(Code.WRONG_INPUTS, tree.locate(("from",)), message, hint)
         return work.lost(site.name)
     return Alias(site.name, reads, key)
@@ -283,6 +282,11 @@ def _nested(name: str, members: dict[str, Member]) -> dict[str, Member]:
         head: Group(f"{name}.{head}", _nested(f"{name}.{head}", inside), chain=False)
         for head, inside in found.items()
     }
+
+
+def _is_path(name: str) -> bool:
+    head, *rest = name.split(".")
+    return _is_name(head) and all(re.fullmatch(r"[A-Za-z0-9_]+", part) for part in rest)
 
 
 def _is_name(name: str) -> bool:
