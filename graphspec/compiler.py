@@ -10,21 +10,24 @@
 from __future__ import annotations
 
 import errno
+import gc
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from graphspec.errors import Code, Diagnostic, Sink, did_you_mean, fail
-from graphspec.language import shipped
+from graphspec.errors import Code, Diagnostic, Sink, SpecError, fail
+from graphspec.language import shipped, stated
 from graphspec.language.compose import Override, compose, compose_text, override, overrides_of
 from graphspec.language.models import Parsed, Spec, parse
 from graphspec.language.reader import Tree
-from graphspec.language.signature import InputSpec, Signature, TaskSpec
+from graphspec.language.signature import Signature
 
 if TYPE_CHECKING:
     from graphspec.backends.fx import GraphModule
     from graphspec.graph.ir import Graph
+    from graphspec.graph.reachability import Sharing
 
 Overrides = Mapping[str, Any] | Sequence[Override] | None
 """Values from outside the file: paths to values, or what the command line made of its options."""
@@ -32,6 +35,29 @@ Overrides = Mapping[str, Any] | Sequence[Override] | None
 
 DIAGRAM_FORMATS = ("svg", "png", "dot", "mmd")
 """What `render` writes, by suffix: pictures, Graphviz's DOT, Mermaid."""
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _without_collecting(function: _F) -> _F:
+    """Pause Python's garbage collection while a function runs.
+
+    A stage makes many small values and drops none before its end; collections in between would
+    look at ever more of them, in time that grows faster than the graph.
+    """
+
+    @wraps(function)
+    def paused(*args: Any, **kwargs: Any) -> Any:
+        if not gc.isenabled():
+            return function(*args, **kwargs)
+        gc.disable()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            gc.enable()
+
+    return cast("_F", paused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +75,7 @@ class Checked:
     warnings: tuple[Diagnostic, ...]
 
 
+@_without_collecting
 def load(source: str | Path | Spec, overrides: Overrides = None) -> Spec:
     """Read a spec from a file.
 
@@ -73,6 +100,7 @@ def load(source: str | Path | Spec, overrides: Overrides = None) -> Spec:
     return parsed.spec
 
 
+@_without_collecting
 def load_text(text: str, name: str = "<text>", overrides: Overrides = None) -> Spec:
     """Read a spec from a text; see `load`.
 
@@ -81,12 +109,13 @@ def load_text(text: str, name: str = "<text>", overrides: Overrides = None) -> S
     """
     sink = Sink()
     tree = compose_text(text, name, overrides_of(overrides), sink)
-    parsed = None if tree is None else parse(tree, Path(name), sink, _tasks_of)
+    parsed = None if tree is None else _parse(tree, Path(name), sink)
     sink.raise_if_errors()
     assert parsed is not None
     return parsed.spec
 
 
+@_without_collecting
 def check(
     source: str | Path | Spec,
     overrides: Overrides = None,
@@ -118,6 +147,7 @@ def check(
     return Checked(parsed.spec, graph, sink.warnings)
 
 
+@_without_collecting
 def analyze(
     spec: Spec | str | Path,
     tasks: Collection[str] | None = None,
@@ -138,6 +168,7 @@ def analyze(
     return passes.run(passes.select(check(spec, memory_limit=memory_limit).graph, tasks))
 
 
+@_without_collecting
 def compile(
     spec: Spec | str | Path | Graph,
     tasks: Collection[str] | None = None,
@@ -173,6 +204,64 @@ def compile(
     checked = check(spec, memory_limit=memory_limit)
     graph = passes.run(passes.select(checked.graph, tasks))
     return fx.build(graph, checked.spec.train.seed if seed is None else seed)
+
+
+def reachability(
+    spec: Spec | str | Path | Graph, tasks: Collection[str] | None = None
+) -> Mapping[str, frozenset[str]]:
+    """Return for each parameter the tasks whose losses reach it.
+
+    Args:
+        spec: A spec, where to read one, or a graph from `analyze`.
+        tasks: The tasks that are trained; None for all.
+
+    Returns:
+        Tasks by the parameter's name in the ``state_dict``; ``model.get_parameter(name)`` gives it.
+        A parameter that several nodes share has one entry, under its owner's name; a frozen one,
+        and one that no loss reaches, has no tasks.
+
+    Raises:
+        SpecError: With every mistake in the spec; ``unknown-task`` if no head predicts one of
+            ``tasks``.
+
+    Example:
+        >>> found = reachability("arch5")
+        >>> sorted(found["coarse_label.weight"]), sorted(found["fine_label.weight"])
+        (['coarse', 'fine'], ['fine'])
+    """
+    from graphspec.graph.reachability import reachability
+
+    return reachability(_lean(spec, tasks))
+
+
+def sharing(spec: Spec | str | Path | Graph, tasks: Collection[str] | None = None) -> Sharing:
+    """Return who shares what: the owners, which tasks train each node, and what to know of it.
+
+    Args:
+        spec: A spec, where to read one, or a graph from `analyze`.
+        tasks: The tasks that are trained; None for all.
+
+    Raises:
+        SpecError: With every mistake in the spec; ``unknown-task`` if no head predicts one of
+            ``tasks``.
+
+    Example:
+        >>> sharing("arch1").notes, [note.message for note in sharing("arch5").notes]
+        ((), ['the head `coarse_label` also receives the gradient of `fine`'])
+    """
+    from graphspec.graph import lint, reachability
+
+    graph = _lean(spec, tasks)
+    return replace(reachability.sharing(graph), notes=lint.notes(graph))
+
+
+def _lean(spec: Spec | str | Path | Graph, tasks: Collection[str] | None) -> Graph:
+    """Return the graph that is compiled for these tasks."""
+    from graphspec.graph import passes
+    from graphspec.graph.ir import Graph
+
+    graph = spec if isinstance(spec, Graph) else check(spec).graph
+    return passes.run(passes.select(graph, tasks))
 
 
 def render(
@@ -245,73 +334,34 @@ def signature_of(parsed: Parsed, sink: Sink) -> Signature | None:
     if parsed.broken_sections & {"data", "inputs", "tasks"}:
         return None
     if spec.data is None:
-        return None if "nodes" in parsed.broken_sections else _stated(spec, sink)
+        return None if "nodes" in parsed.broken_sections else stated.signature(spec, sink)
     sources.check(spec.data, sink, lambda path: spec.locate(*path))
     if spec.data.source not in sources.SOURCES:
         return None
-    offered = sources.describe(spec.data.source)
-    _check_stated(spec, offered, sink)
+    try:
+        offered = sources.describe(spec.data, spec.tasks)
+    except SpecError as error:
+        return _undescribed(spec, error, sink)
+    stated.compare(spec, offered, sink)
     return offered
 
 
-def _stated(spec: Spec, sink: Sink) -> Signature | None:
-    if not spec.inputs:
-        sink.error(
-            Code.NO_INPUT,
-            spec.locate("nodes", key=True),
-            "the spec names no data set and states no inputs",
-            "write `data: cifar100`, or `inputs: {image: {shape: [3, 32, 32]}}` and "
-            "`tasks: {fine: {classes: 100}}`",
-        )
-        return None
-    tasks = {}
-    for name, task in spec.tasks.items():
-        if task.classes is None:
-            sink.error(
-                Code.MISSING_KEY,
-                spec.locate("tasks", name, key=True),
-                f"the key `classes` of the task `{name}` is missing",
-                "without a data set a task states its number of classes: "
-                f"`{name}: {{classes: 10}}`",
-            )
-            return None
-        tasks[name] = TaskSpec(task.classes)
-    inputs = {name: InputSpec(tuple(item.shape), item.dtype) for name, item in spec.inputs.items()}
-    return Signature(inputs, tasks)
+def _undescribed(spec: Spec, error: SpecError, sink: Sink) -> Signature | None:
+    """Return the signature of a spec whose data set cannot be looked at: what it states itself.
 
-
-def _check_stated(spec: Spec, offered: Signature, sink: Sink) -> None:
-    """Report what a spec states otherwise than its data set offers."""
-    assert spec.data is not None
-    source = spec.data.source
-    for name, item in spec.inputs.items():
-        there = offered.inputs.get(name)
-        if there is None or (tuple(item.shape), item.dtype) != (there.shape, there.dtype):
-            found = f"offers {list(there.shape)} {there.dtype}" if there else "has no such input"
-            sink.error(
-                Code.DATA_MISMATCH,
-                spec.locate("inputs", name),
-                f"the input `{name}` is stated as {item.shape} {item.dtype}, "
-                f"but `{source}` {found}",
-                "leave `inputs:` out: they come from the data set",
-            )
-    for name, task in spec.tasks.items():
-        offer = offered.tasks.get(name)
-        if offer is None:
-            sink.error(
-                Code.UNKNOWN_TASK,
-                spec.locate("tasks", name, key=True),
-                f"`{source}` has no task `{name}`",
-                did_you_mean(name, offered.tasks, f"tasks of `{source}`"),
-            )
-        elif task.classes is not None and task.classes != offer.classes:
-            sink.error(
-                Code.DATA_MISMATCH,
-                spec.locate("tasks", name, "classes"),
-                f"the task `{name}` is stated with {task.classes} classes, but `{source}` has "
-                f"{offer.classes}",
-                "leave `classes` out: it comes from the data set",
-            )
+    A topology can be checked, drawn and compiled where its data are not, if the spec has `inputs:`.
+    """
+    absent = all(item.code is Code.DATA_NOT_FOUND for item in error.diagnostics)
+    if absent and spec.inputs:
+        return stated.signature(spec, sink)
+    where = "path" if spec.data and spec.data.path else "source"
+    for item in error.diagnostics:
+        span = item.span or spec.locate("data", where)
+        hint = item.hint
+        if absent:
+            hint = f"{hint}\nwithout the file, state `inputs:` and what the tasks predict"
+        sink.add(replace(item, span=span, hint=hint))
+    return None
 
 
 def _tasks_of(data: Tree) -> list[str] | None:
@@ -326,18 +376,28 @@ def _tasks_of(data: Tree) -> list[str] | None:
 def _parsed(source: str | Path | Spec, overrides: Overrides, sink: Sink) -> Parsed | None:
     items = overrides_of(overrides)
     if isinstance(source, Spec):
-        return parse(override(source.source, items, sink), source.path, sink, _tasks_of)
+        if not items:
+            for warning in source.warnings:
+                sink.add(warning)
+            return Parsed(source, frozenset(), frozenset())
+        return _parse(override(source.source, items, sink), source.path, sink)
     if not isinstance(source, (str, Path)):
         message = f"expected a path, a name or a Spec, got {type(source).__name__}"
         raise TypeError(message)
     path = shipped.locate(source)
     tree = compose(path, items, sink)
-    return None if tree is None else parse(tree, path, sink, _tasks_of)
+    return None if tree is None else _parse(tree, path, sink)
+
+
+def _parse(tree: Tree, path: Path, sink: Sink) -> Parsed:
+    parsed = parse(tree, path, sink, _tasks_of)
+    parsed.spec.with_warnings(sink.warnings)
+    return parsed
 
 
 def _graph(parsed: Parsed, limit: str | int | None, sink: Sink) -> Graph | None:
     """Return the typed graph, or None where a mistake (reported) prevents one."""
-    from graphspec.graph import analysis, check, expand, shapes
+    from graphspec.graph import analysis, check, expand, lint, shapes
 
     bytes_limit = analysis.memory_limit(limit)
     signature = signature_of(parsed, sink)
@@ -348,5 +408,5 @@ def _graph(parsed: Parsed, limit: str | int | None, sink: Sink) -> Graph | None:
         return None
     typed = shapes.infer(check.check(expanded, parsed.spec, sink), sink)
     analysis.check_memory(typed.graph, bytes_limit, sink)
-    analysis.check_shared(typed.graph, sink)
+    lint.check(typed, sink)
     return typed.graph

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graphspec.cli import terminal
-from graphspec.cli.options import DataRoot, Device, Format, TextOrJson
+from graphspec.cli.options import DataRoot, Device, Format, Plugins, TextOrJson
 
 if TYPE_CHECKING:
     from graphspec.language.signature import TaskSpec
@@ -53,6 +53,7 @@ def command(
     ] = Checkpoint.BEST,
     data_root: DataRoot = None,
     device: Device = None,
+    plugins: Plugins = None,
     form: TextOrJson = Format.TEXT,
 ) -> None:
     """Evaluate the weights of a run; the run is not changed."""
@@ -82,34 +83,35 @@ def _tasks(folder: Path) -> Mapping[str, TaskSpec]:
     from graphspec.data import sources
     from graphspec.training.folder import SPEC
 
-    section = compiler.load(folder / SPEC).data
-    return sources.describe(section.source).tasks if section else {}
+    spec = compiler.load(folder / SPEC)
+    return sources.describe(spec.data, spec.tasks).tasks if spec.data else {}
 
 
 def _text(found: dict[str, Any], offered: Mapping[str, TaskSpec]) -> list[str]:
     from graphspec.training import summary
+    from graphspec.training.measures import MEASURES, percent
+    from graphspec.training.measures import found as measured
 
-    rows = []
-    for task in (key.removesuffix("/loss") for key in found if key.endswith("/loss")):
-        scores = (found.get(f"{task}/{name}") for name in ("top1", "top5"))
-        accuracies = ["–" if score is None else summary.percent(score) for score in scores]
-        rows.append([task, f"{found[f'{task}/loss']:.4f}", *accuracies])
+    tasks = measured(found)
+    there = {"loss", *(name for each in tasks.values() for name in each)}
+    names = [name for name in MEASURES if name in there]
+    rows = [[t, *(summary.cell(n, found.get(f"{t}/{n}")) for n in names)] for t in tasks]
     lines = [
         f"{found['name']}, {found['checkpoint']} weights (epoch {found['epoch']}), on the "
-        f"{found['split']} split: {found['samples']:,} images, "
-        f"{found['images_per_s']:,.0f} images/s",
+        f"{found['split']} split: {found['samples']:,} {found['unit']}, "
+        f"{found['images_per_s']:,.0f} {found['unit']}/s",
         "",
-        *summary.table(["task", "loss", "top-1", "top-5"], rows),
+        *summary.table(["task", *(MEASURES[name].title for name in names)], rows),
         f"weighted loss {found['loss']:.4f}",
     ]
     lines += [
-        f"agreement {summary.percent(value)}: the predicted {task} class lies in the predicted "
+        f"agreement {percent(value)}: the predicted {task} class lies in the predicted "
         f"{offered[task].parent} class"
         for task, value in found["agreement"].items()
     ]
     width = shutil.get_terminal_size().columns if terminal.is_terminal(sys.stdout) else 100
     for task, counts in found["confusion"].items():
-        names = offered[task].names or [str(number) for number in range(len(counts))]
-        table = {"task": task, "split": found["split"], "names": names, "counts": counts}
+        classes = offered[task].names or [str(number) for number in range(len(counts))]
+        table = {"task": task, "split": found["split"], "names": classes, "counts": counts}
         lines += ["", *summary.confusion(table, width)]
     return lines

@@ -20,7 +20,20 @@ import typer
 from typer.core import TyperGroup
 
 import graphspec
-from graphspec.cli import evaluate, mistakes, ops, render, summary, terminal, train, validate
+from graphspec.cli import (
+    evaluate,
+    export,
+    fmt,
+    mistakes,
+    new,
+    ops,
+    render,
+    resolve,
+    summary,
+    terminal,
+    train,
+    validate,
+)
 from graphspec.errors import Code, SpecError, fail
 
 GOOD, OURS, USERS, INTERRUPTED = 0, 1, 2, 130
@@ -70,7 +83,10 @@ app = typer.Typer(
         "graphspec render arch5", "graphspec train arch5 --data fashion-mini --epochs 3"
     ),
 )
-for _command in (validate, summary, render, train, evaluate, ops):
+for _command in (
+    *(new, fmt, validate, resolve, summary, render),
+    *(train, evaluate, export, ops),
+):
     _name = _command.__name__.rpartition(".")[2]
     app.command(_name, epilog=_examples(*_command.EXAMPLES))(_command.command)
 

@@ -19,6 +19,11 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """What typer raises for a command that it cannot read."""
 
 _SECTIONS: dict[str, type[Section]] = {"train": Train, "data": Data}
+_OWN_EXAMPLES = {
+    "fmt": "for example `graphspec fmt specs/`, or `graphspec fmt -` for stdin",
+    "new": "for example `graphspec new mine`, or `graphspec new mine --from arch5`",
+}
+"""For commands that do not take a spec, how they are called."""
 
 
 def unknown_command(name: str, commands: list[str]) -> SpecError:
@@ -103,6 +108,8 @@ def _example(command: str) -> str | None:
     word = command.rpartition(" ")[2]
     if word == "evaluate":
         return "name the folder that `graphspec train` printed: `graphspec evaluate runs/NAME`"
+    if word in _OWN_EXAMPLES:
+        return _OWN_EXAMPLES[word]
     return f"for example `{command} arch5`; shipped specs: {', '.join(shipped.names())}"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli import terminal
-from graphspec.cli.options import Format, TextOrJson
+from graphspec.cli.options import Format, Plugins, TextOrJson
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,6 +22,7 @@ EXAMPLES = (
     "graphspec ops",
     "graphspec ops conv",
     "graphspec ops LSTM --format json",
+    "graphspec ops --plugin my_ops.py",
 )
 
 
@@ -30,10 +31,12 @@ def command(
         str | None,
         typer.Argument(metavar="[NAME]", help="Show this op's page.", show_default=False),
     ] = None,
+    plugins: Plugins = None,
     form: TextOrJson = Format.TEXT,
 ) -> None:
     """List the ops that a node may name, or show one."""
     from graphspec.ops import describe, load_ops
+    from graphspec.ops.plugins import broken
 
     if name is not None:
         page = describe.document(load_ops().get(name))
@@ -43,10 +46,16 @@ def command(
             _show_page(page)
         return
     catalogue = describe.catalogue()
+    terminal.report(broken("graphspec.ops"))
     if form is Format.JSON:
         listed = [
-            {"name": op.name, "category": op.category, "summary": op.summary}
-            for found in catalogue.values()
+            {
+                "name": op.name,
+                "category": category,
+                "summary": op.summary,
+                "origin": describe.origin_of(op),
+            }
+            for category, found in catalogue.items()
             for op in found
         ]
         print(json.dumps(listed, indent=2, ensure_ascii=False))
@@ -62,11 +71,14 @@ def command(
 def _listing(found: list[Op]) -> Table:
     from rich.table import Table
 
+    from graphspec.ops import describe
+
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
     table.add_column(min_width=18, style="bold" if terminal.coloured(sys.stdout) else "")
     table.add_column(overflow="fold")
     for op in found:
-        table.add_row(f"  {op.name}", _plain(op.summary))
+        origin = describe.origin_of(op)
+        table.add_row(f"  {op.name}", _plain(op.summary) + (f" ({origin})" if origin else ""))
     return table
 
 
@@ -77,6 +89,8 @@ def _show_page(page: OpPage) -> None:
     print(f"{page.name} ({page.category}): {_plain(page.summary)}\n")
     if page.details:
         print(f"{page.details}\n")
+    if page.origin:
+        print(f"defined in {page.origin}")
     print(f"takes {page.inputs}")
     if page.shorthand is not None:
         print(f"short form in `layers:`: {{{page.name}: {page.shorthand.upper()}}}")

@@ -1,8 +1,13 @@
-"""Options that several commands share: types, help, and the overrides they stand for."""
+"""Options that several commands share: types, help, and what they stand for.
+
+Most stand for overrides of a spec. ``--plugin`` loads plugins while the command line is read, so a
+command only has to have it.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from enum import Enum
 from typing import Annotated, Any
@@ -59,6 +64,40 @@ DataRoot = Annotated[
         "--data-root",
         metavar="DIR",
         help="Folder that holds the data; without it the cache, or a download.",
+        show_default=False,
+    ),
+]
+
+
+def _load_plugins(context: typer.Context, names: list[str] | None) -> list[str]:
+    """Load what ``GRAPHSPEC_PLUGINS`` and ``--plugin`` name; return all names.
+
+    Raises:
+        SpecError: ``plugin-not-found``, ``plugin-failed`` or ``plugin-clash``.
+    """
+    if context.resilient_parsing:  # the shell asks for completions
+        return []
+    listed = os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)
+    found = [name for name in [*listed, *(names or ())] if name.strip()]
+    if found:
+        from graphspec.ops.plugins import load_plugin
+
+        for name in found:
+            load_plugin(name)
+    return found
+
+
+PLUGINS_VARIABLE = "GRAPHSPEC_PLUGINS"
+"""Names plugins for every command, separated as in ``PATH``; for editors and notebooks."""
+
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        help="A Python file (or installed module) with ops or data sources of your own. "
+        "Repeatable.",
+        callback=_load_plugins,
         show_default=False,
     ),
 ]

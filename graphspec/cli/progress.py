@@ -13,8 +13,9 @@ from typing import Any
 
 from graphspec.backends.wording import count_text
 from graphspec.cli import terminal
+from graphspec.training.measures import MEASURES, found
 from graphspec.training.observer import Header, Observer, Progress, Record
-from graphspec.training.summary import duration, percent
+from graphspec.training.summary import duration
 
 
 @contextmanager
@@ -35,11 +36,12 @@ class Lines:
 
     def __init__(self) -> None:
         self._epochs = 0
+        self._unit = "images"
         self._warned: set[str] = set()
 
     def start(self, header: Header) -> None:
         """Print what is trained, on what, where."""
-        self._epochs = header.epochs
+        self._epochs, self._unit = header.epochs, header.unit
         for line in header_lines(header):
             self._print(line)
 
@@ -49,7 +51,7 @@ class Lines:
     def epoch(self, records: Sequence[Record]) -> None:
         """Print the new lines of the metrics."""
         for record in records:
-            self._print(record_line(record, self._epochs))
+            self._print(record_line(record, self._epochs, self._unit))
 
     def warning(self, text: str) -> None:
         """Print a warning on stderr, once."""
@@ -121,42 +123,43 @@ def header_lines(header: Header) -> list[str]:
     """Return what a reader wants to know before the first epoch."""
     samples = ", ".join(f"{count:,} {split}" for split, count in header.samples.items() if count)
     tasks = ", ".join(
-        f"{name} ({classes} classes, weight {header.weights.get(name, 1.0):g})"
-        for name, classes in header.tasks.items()
+        f"{name} ({words}, weight {header.weights.get(name, 1.0):g})"
+        for name, words in header.tasks.items()
     )
     facts = "; ".join(f"{label}: {value}" for label, value in header.facts)
     epochs = "epoch" if header.epochs == 1 else "epochs"
     begun = f", {header.start_epoch} done" if header.start_epoch else ""
     return [
-        f"{header.name} on {header.data}: {samples} images",
+        f"{header.name} on {header.data}: {samples} {header.unit}",
         f"tasks: {tasks}",
         f"{count_text(header.parameters)} parameters on {header.device}; {facts}",
-        f"{header.epochs} {epochs} of {header.steps} steps of {header.batch_size} images{begun}; "
-        f"seed {header.seed}; run folder: {header.folder}",
+        f"{header.epochs} {epochs} of {header.steps} steps of {header.batch_size} {header.unit}"
+        f"{begun}; seed {header.seed}; run folder: {header.folder}",
     ]
 
 
-def record_line(record: Record, epochs: int) -> str:
+def record_line(record: Record, epochs: int, unit: str = "images") -> str:
     """Return one line of the metrics as people read it."""
     keys = ("epoch", "step", "split", "seconds", "images_per_s")
     scores = {key: value for key, value in record.items() if key not in keys}
     width = len(str(epochs))
     return (
         f"epoch {record['epoch']:>{width}}/{epochs}  {record['split']:<10}  {scores_text(scores)}  "
-        f"{record['images_per_s']:,.0f} images/s  {duration(record['seconds'])}"
+        f"{record['images_per_s']:,.0f} {unit}/s  {duration(record['seconds'])}"
     )
 
 
 def scores_text(scores: Mapping[str, float], short: bool = False) -> str:
-    """Return losses and accuracies: ``loss 3.2116  fine 12.3 % (top-5 40.1 %)``."""
+    """Return the loss and what the tasks reach.
+
+    For example ``loss 3.2116  fine 12.3 % (top-5 40.1 %)  age MAE 4.2170 (RMSE 5.3010)``.
+    """
     parts = [f"loss {scores['loss']:.4f}"] if "loss" in scores else []
-    for key, value in scores.items():
-        task, _, metric = key.rpartition("/")
-        if metric != "top1":
-            continue
-        top5 = scores.get(f"{task}/top5")
-        more = f" (top-5 {percent(top5)})" if top5 is not None and not short else ""
-        parts.append(f"{task} {percent(value)}{more}")
+    for task, (main, *others) in found(scores).items():
+        values = {name: MEASURES[name].text(scores[f"{task}/{name}"]) for name in (main, *others)}
+        title = "" if main == "top1" else f"{MEASURES[main].title} "
+        rest = ", ".join(f"{MEASURES[name].title} {values[name]}" for name in others)
+        parts.append(f"{task} {title}{values[main]}" + (f" ({rest})" if rest and not short else ""))
     return "  ".join(parts)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli import terminal
-from graphspec.cli.options import Assignments, DataName, Specs, Tasks, overrides, split
+from graphspec.cli.options import Assignments, DataName, Plugins, Specs, Tasks, overrides, split
 from graphspec.errors import Code, did_you_mean, fail
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def command(
     tasks: Tasks = None,
     assignments: Assignments = None,
     data: DataName = None,
+    plugins: Plugins = None,
 ) -> None:
     """Draw specs as diagrams."""
     from graphspec import compiler

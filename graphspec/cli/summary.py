@@ -14,6 +14,7 @@ from graphspec.cli.options import (
     DataName,
     Format,
     MemoryLimit,
+    Plugins,
     Specs,
     Tasks,
     TextOrJson,
@@ -50,6 +51,7 @@ def command(
     assignments: Assignments = None,
     data: DataName = None,
     memory_limit: MemoryLimit = None,
+    plugins: Plugins = None,
     form: TextOrJson = Format.TEXT,
 ) -> None:
     """Show shapes, parameters, costs and what is shared."""
@@ -228,7 +230,13 @@ def record(page: _Page) -> dict[str, Any]:
         "description": graph.description,
         "inputs": {n: {"shape": shape(k), "dtype": k.dtype} for n, k in graph.inputs.items()},
         "tasks": {
-            n: {"classes": graph.tasks[n].classes, "head": h} for n, h in graph.heads.items()
+            name: {
+                "type": graph.tasks[name].type,
+                "classes": graph.tasks[name].classes,
+                "shape": list(graph.tasks[name].shape),
+                "head": head,
+            }
+            for name, head in graph.heads.items()
         },
         "nodes": nodes,
         "parameters": cost.parameters,

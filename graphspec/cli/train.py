@@ -18,6 +18,7 @@ from graphspec.cli.options import (
     DataName,
     DataRoot,
     Device,
+    Plugins,
     overrides,
     plain,
     shipped_specs,
@@ -80,6 +81,7 @@ def command(
             help="Go on with the run in --out, or with the newest unfinished one of SPEC in runs/.",
         ),
     ] = False,
+    plugins: Plugins = None,
 ) -> int:
     """Train a spec into a run folder: weights, curves, report."""
     asked = overrides(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli import terminal
-from graphspec.cli.options import Assignments, DataName, MemoryLimit, Specs, overrides
+from graphspec.cli.options import Assignments, DataName, MemoryLimit, Plugins, Specs, overrides
 from graphspec.errors import Diagnostic, Severity, SpecError, render_github, render_json
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def command(
     assignments: Assignments = None,
     data: DataName = None,
     memory_limit: MemoryLimit = None,
+    plugins: Plugins = None,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as mistakes.")] = False,
     form: Annotated[
         Report,
@@ -86,12 +87,12 @@ def _examined(
 
 def _good(name: str, checked: Checked) -> str:
     from graphspec.backends.wording import count_text
-    from graphspec.graph.analysis import parameters_of
+    from graphspec.graph.reachability import count_parameters
 
     graph = checked.graph
-    parameters = sum(parameters_of(weights) for weights in graph.weights.values())
+    parameters = count_text(count_parameters(graph))
     return (
-        f"{name}: ok, {_plural(len(graph.nodes), 'node')}, {count_text(parameters)} parameters, "
+        f"{name}: ok, {_plural(len(graph.nodes), 'node')}, {parameters} parameters, "
         f"tasks {', '.join(graph.tasks)}"
     )
 

@@ -12,8 +12,15 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from graphspec.errors import Code, Sink, fail
-from graphspec.graph.ir import Graph, Node, Weights
+from graphspec.graph.ir import Graph, Node
 from graphspec.graph.parts import apply, build_weights
+from graphspec.graph.reachability import (
+    Parameter,
+    naive_parameters,
+    parameters,
+    size_of,
+    total,
+)
 from graphspec.ops.registry import Call
 from graphspec.ops.types import BATCH
 
@@ -29,9 +36,9 @@ class NodeCost:
     """What one call costs.
 
     Attributes:
-        parameters: Parameters of its weights; a further call of the same weights adds none.
-        owned: Whether its weights are counted here: at the node that defines them, or at their
-            first call where that node is left out.
+        parameters: Parameters of its weights, whoever owns them.
+        counted: Those of them that are counted here: a parameter that several nodes use is counted
+            at the node that owns it, or at the first that uses it where that node is left out.
         flops: Floating-point operations of a forward pass per sample, a multiply-add being two, as
             `torch.utils.flop_counter` counts them: matrix products, convolutions, attention.
         activation_bytes: Memory per sample of what its layers give, which training keeps.
@@ -39,7 +46,7 @@ class NodeCost:
     """
 
     parameters: int
-    owned: bool
+    counted: int
     flops: int
     activation_bytes: int
     tasks: frozenset[str]
@@ -53,28 +60,34 @@ class Analysis:
         nodes: The cost of each call, in topological order.
         parameters: Parameters of the model, shared ones counted once.
         naive_parameters: Parameters if every call had weights of its own.
+        frozen_parameters: Those of the model that training does not change.
         flops: Per sample and forward pass.
         activation_bytes: Per sample.
         shared: For weights that are called more than once, the calls.
         parameter_bytes: Memory of the parameters.
+        state_bytes: Memory of their gradients and of the optimizer, which frozen ones need not.
     """
 
     nodes: Mapping[str, NodeCost]
     parameters: int
     naive_parameters: int
+    frozen_parameters: int
     flops: int
     activation_bytes: int
     shared: Mapping[str, tuple[str, ...]]
     parameter_bytes: int
+    state_bytes: int
 
     def training_bytes(self, batch: int) -> int:
         """Return the memory of training with Adam and ``batch`` samples, activations included."""
-        return TRAINING_COPIES * self.parameter_bytes + batch * self.activation_bytes
+        return self.parameter_bytes + self.state_bytes + batch * self.activation_bytes
 
 
 def analyse(graph: Graph) -> Analysis:
     """Count what a typed graph costs; nothing is allocated."""
     calls = {name: tuple(node.name for node in nodes_) for name, nodes_ in graph.calls.items()}
+    every = parameters(graph)
+    counted = _counted(graph, every)
     nodes: dict[str, NodeCost] = {}
     built: dict[str, nn.Module | Call] = {}
     with torch.device("meta"), torch.no_grad():
@@ -82,19 +95,19 @@ def analyse(graph: Graph) -> Analysis:
             weights = graph.weights[node.weights]
             if node.weights not in built:
                 built[node.weights] = build_weights(weights, graph.tasks)
-            owner = node.weights if node.weights in graph.nodes else calls[node.weights][0]
             flops, activation_bytes = _measure(graph, node, built[node.weights])
             nodes[node.name] = NodeCost(
-                parameters_of(weights),
-                node.name == owner,
+                size_of(weights),
+                counted.get(node.name, 0),
                 flops,
                 activation_bytes,
                 graph.tasks_of[node.name],
             )
     return Analysis(
         nodes,
-        sum(parameters_of(weights) for weights in graph.weights.values()),
-        sum(cost.parameters for cost in nodes.values()),
+        total(every.values()),
+        naive_parameters(graph, every),
+        total(each for each in every.values() if not each.trainable),
         sum(cost.flops for cost in nodes.values()),
         sum(cost.activation_bytes for cost in nodes.values()),
         {
@@ -102,8 +115,28 @@ def analyse(graph: Graph) -> Analysis:
             for name, names in calls.items()
             if len(names) > 1 and graph.weights[name].is_module
         },
-        sum(map(_bytes_of, graph.weights.values())),
+        sum(each.type.bytes_per_sample for each in every.values()),
+        _state_bytes(every),
     )
+
+
+def _counted(graph: Graph, every: Mapping[str, Parameter]) -> Mapping[str, int]:
+    """Return for each node how many parameters are counted there, so that they add up."""
+    place = {node.name: index for index, node in enumerate(graph.order)}
+    counted: dict[str, int] = {}
+    for parameter in every.values():
+        users = [call.name for name in parameter.users for call in graph.calls[name]]
+        if parameter.owner in graph.nodes:
+            users = [parameter.owner]
+        if users:
+            node = min(users, key=place.__getitem__)
+            counted[node] = counted.get(node, 0) + parameter.count
+    return counted
+
+
+def _state_bytes(every: Mapping[str, Parameter]) -> int:
+    trained = sum(each.type.bytes_per_sample for each in every.values() if each.trainable)
+    return (TRAINING_COPIES - 1) * trained
 
 
 def _measure(graph: Graph, node: Node, whole: nn.Module | Call) -> tuple[int, int]:
@@ -118,16 +151,6 @@ def _measure(graph: Graph, node: Node, whole: nn.Module | Call) -> tuple[int, in
     with FlopCounterMode(display=False) as counter, meter:
         meter.result(apply(whole, node, [type_.meta() for type_ in types]))
     return steps * counter.get_total_flops() // BATCH, steps * meter.bytes // BATCH
-
-
-def parameters_of(weights: Weights) -> int:
-    """Return the number of parameters of one weights owner."""
-    return sum(type_.size_per_sample for type_ in weights.parameters.values())
-
-
-def _bytes_of(weights: Weights) -> int:
-    """Return the memory of the parameters of one weights owner."""
-    return sum(type_.bytes_per_sample for type_ in weights.parameters.values())
 
 
 class _Meter:
@@ -192,14 +215,15 @@ def memory_limit(text: str | int | None) -> int:
 
 def check_memory(graph: Graph, limit: int, sink: Sink) -> None:
     """Report a graph whose training cannot fit in ``limit`` bytes, before allocating anything."""
-    sizes = {name: _bytes_of(weights) for name, weights in graph.weights.items()}
-    needed = TRAINING_COPIES * sum(sizes.values())
+    every = parameters(graph)
+    needed = sum(each.type.bytes_per_sample for each in every.values()) + _state_bytes(every)
     if needed <= limit:
         return
+    sizes: dict[str, int] = {}
+    for each in every.values():
+        sizes[each.owner] = sizes.get(each.owner, 0) + each.count
     largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
-    listing = ", ".join(
-        f"`{name}` {parameters_of(graph.weights[name]):,} parameters" for name in largest
-    )
+    listing = ", ".join(f"`{name}` {sizes[name]:,} parameters" for name in largest)
     sink.error(
         Code.OUT_OF_MEMORY,
         graph.weights[largest[0]].span,
@@ -207,20 +231,6 @@ def check_memory(graph: Graph, limit: int, sink: Sink) -> None:
         f"the limit is {bytes_text(limit)}",
         f"largest: {listing}\nmake them smaller, or raise the limit with `--memory-limit`",
     )
-
-
-def check_shared(graph: Graph, sink: Sink) -> None:
-    """Warn of batch normalisation that several calls share: its statistics mix their inputs."""
-    for name, calls in graph.calls.items():
-        weights = graph.weights[name]
-        if len(calls) > 1 and any(buffer.endswith("running_mean") for buffer in weights.buffers):
-            names = " and ".join(f"`{node.name}`" for node in calls[:3])
-            sink.warning(
-                Code.SHARED_BATCH_NORM,
-                calls[1].span,
-                f"{names} share a batch normalisation, whose running statistics mix their inputs",
-                "use `norm: group` or `norm: layer` in shared weights",
-            )
 
 
 def bytes_text(count: int) -> str:

@@ -10,7 +10,7 @@ import networkx as nx
 
 from graphspec.errors import Code, Related, Sink, arrows
 from graphspec.graph.expand import Expanded
-from graphspec.graph.ir import LABELS, Graph
+from graphspec.graph.ir import LABELS, Graph, Node
 from graphspec.language.models import Spec
 
 
@@ -139,11 +139,19 @@ def _check_heads(expanded: Expanded, spec: Spec, sink: Sink) -> None:
 
 
 def _lint_unused(graph: Graph, sink: Sink) -> None:
+    used = {_place(node) for node in graph.nodes.values() if graph.tasks_of[node.name]}
     for node in graph.nodes.values():
-        if not graph.tasks_of[node.name]:
+        # A node of a block has its use if some instance has a use for it: the last one of a chain
+        # often hands on more than is read.
+        if not graph.tasks_of[node.name] and (node.span.via is None or _place(node) not in used):
             sink.warning(
                 Code.UNUSED_NODE,
                 node.span,
                 f"the node `{node.name}` reaches no head, so it is left out",
                 "remove it, or read it somewhere",
             )
+
+
+def _place(node: Node) -> tuple[str, int]:
+    """Return where a node is written, which is one place for all instances of a block."""
+    return node.span.source.name, node.span.start

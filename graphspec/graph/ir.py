@@ -158,7 +158,10 @@ class Weights:
 
 def _is_differentiable(weights: Weights) -> bool:
     """Return whether a gradient flows from the outputs of these weights to their inputs."""
-    return all(step.op.differentiable for step in weights.steps)
+    between = (kind for kinds in weights.inputs[1:] for kind in kinds)
+    return all(step.op.differentiable for step in weights.steps) and all(
+        kind.torch_dtype.is_floating_point for kind in between
+    )
 
 
 def needed_by(weights: Mapping[str, Weights], names: Iterable[str]) -> set[str]:
@@ -266,7 +269,7 @@ class Graph:
         """For each node the tasks from whose losses a gradient flows back to it."""
         reached: dict[str, set[str]] = {name: set() for name in (*self.inputs, *self.nodes)}
         for node in reversed(self.order):
-            if node.task is not None:
+            if node.task is not None and self.heads.get(node.task) == node.name:
                 reached[node.name].add(node.task)
             if not _is_differentiable(self.weights[node.weights]):
                 continue
@@ -288,7 +291,9 @@ class Graph:
         owners = needed_by(self.weights, (node.weights for node in nodes.values()))
         heads = {task: name for task, name in self.heads.items() if name in kept}
         # A head that only another node reads is still built for its task.
-        tasks = set(heads) | {node.task for node in nodes.values()}
+        heads_of = [self.weights[name].steps[0] for name in owners if name in self.weights]
+        predicted = {getattr(s.args, "task", None) for s in heads_of if s.op.family == "head"}
+        tasks = predicted | set(heads)
         return replace(
             self,
             nodes=nodes,

@@ -185,6 +185,8 @@ class _Writer:
         keys = [item.key.text if item.key is not None else "" for item in value.items]
         if "share" not in keys:  # of an op, `mode` is an argument
             places.pop("mode", None)
+        if value.items:
+            value.items[0].before = _stripped(value.items[0].before)
         pairs = zip(keys, value.items, strict=True)
         order = sorted(pairs, key=lambda pair: places.get(pair[0], places["*"]))
         value.items = [item for _, item in order]

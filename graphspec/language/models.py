@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from graphspec.errors import Code, Sink, Span
+from graphspec.errors import Code, Diagnostic, Sink, Span
 from graphspec.language.blocks import Unrolled, unroll
 from graphspec.language.compose import SECTIONS
 from graphspec.language.expressions import ExpressionError
@@ -106,6 +106,7 @@ class Spec(BaseModel):
     _tree: Tree = PrivateAttr()
     _path: Path = PrivateAttr()
     _groups: tuple[str, ...] = PrivateAttr(default=())
+    _warnings: tuple[Diagnostic, ...] = PrivateAttr(default=())
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -126,6 +127,15 @@ class Spec(BaseModel):
     def tree(self) -> Tree:
         """The composed tree after expressions."""
         return self._tree
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What is allowed but probably not meant, as far as reading it could tell."""
+        return self._warnings
+
+    def with_warnings(self, warnings: tuple[Diagnostic, ...]) -> None:
+        """Keep what reading it warned of, so that a later check of it says so too."""
+        self._warnings = warnings
 
     def locate(self, *path: str | int, key: bool = False) -> Span:
         """Return where a part of the spec stands in its file."""
@@ -208,7 +218,12 @@ def parse(
     nodes, broken = _nodes(full.get("nodes"), sink)
     broken |= unrolled.broken if unrolled is not None else set()
     spec, sections = _validated(full, sink)
-    values: dict[str, Any] = {"nodes": nodes, "vars": scope.values}
+    variables = tree.get("vars")
+    declared = variables.mapping if variables is not None else None
+    values: dict[str, Any] = {
+        "nodes": nodes,
+        "vars": {name: scope.values[name] for name in declared or {} if name in scope.values},
+    }
     if not spec.name:
         values["name"] = path.name.split(".")[0] or "unnamed"
     spec = spec.model_copy(update=values)

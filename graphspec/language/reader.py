@@ -8,7 +8,7 @@ limited before anything is allocated for them. Scalars follow the YAML 1.2 core 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -50,6 +50,7 @@ class Tree:
         keys: Where each key of a dict stands.
         size: Number of values in it, itself included, aliases expanded.
         height: Levels of nesting below it; 0 for a scalar.
+        broken: Whether it, or a part of it, could not be worked out.
     """
 
     value: Scalar | list[Tree] | dict[str, Tree]
@@ -57,6 +58,7 @@ class Tree:
     keys: dict[str, Span] = field(default_factory=dict)
     size: int = 1
     height: int = 0
+    broken: bool = False
 
     @property
     def mapping(self) -> dict[str, Tree] | None:
@@ -118,12 +120,14 @@ def sequence(values: list[Tree], span: Span) -> Tree:
     return Tree(values, span, {}, *_extent(values))
 
 
-def _extent(children: Any) -> tuple[int, int]:
-    size, height = 1, 0
+def _extent(children: Iterable[Tree]) -> tuple[int, int, bool]:
+    size, height, broken = 1, 0, False
     for child in children:
         size += child.size
-        height = max(height, child.height)
-    return size, height + 1
+        if child.height > height:
+            height = child.height
+        broken = broken or child.broken
+    return size, height + 1, broken
 
 
 def read_file(path: Path, shown: str, sink: Sink, asked_by: Span | None = None) -> Tree | None:

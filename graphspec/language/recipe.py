@@ -24,15 +24,20 @@ class Data(Section):
     """The data set and how samples are prepared. ``data: NAME`` is short for the source alone."""
 
     source: str
-    """Name of a data source: `cifar100`, `fashion-mnist`, `fashion-mini`."""
+    """Name of a data source: `cifar100`, `fashion-mnist`, `fashion-mini`, `arrays`."""
     root: str | None = None
     """Folder that holds the files of the source; without it they are downloaded into a cache."""
+    path: str | None = None
+    """The file of the source `arrays`, relative to `root` or else to the working folder."""
     augment: Literal["founding", "crop-flip", "none"] = "none"
     """How training images vary: `founding` (rotation, shift, zoom, shear), `crop-flip`, `none`."""
     normalize: Literal["standard", "unit"] = "standard"
     """`standard`: zero mean and unit deviation per channel; `unit`: values in [0, 1]."""
     validation: float = Field(0.2, ge=0.0, lt=1.0)
     """Part of the training split that is held out for validation, stratified and seeded."""
+    test: float = Field(0.2, ge=0.0, lt=1.0)
+    """Part of the samples that is the test split where the source has none of its own (`arrays`);
+    the same samples whatever the seed."""
 
     @model_validator(mode="before")
     @classmethod
@@ -84,7 +89,8 @@ class Train(Section):
     early_stopping: EarlyStopping | None = None
     """When to stop early; absent: never."""
     best: str = "validation/loss"
-    """Metric that chooses the `best` checkpoint; losses are minimised, accuracies maximised."""
+    """Metric that chooses the `best` checkpoint; losses and errors are minimised, the rest
+    maximised."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of weights, data order, augmentation, dropout and the validation split."""
     device: str = "auto"

@@ -299,7 +299,7 @@ def has_broken(value: Any) -> bool:
 
 def is_broken(tree: Tree) -> bool:
     """Return whether a value, or a part of it, could not be worked out."""
-    return any(isinstance(leaf.value, Broken) for leaf in walk(tree))
+    return tree.broken
 
 
 def _tree(value: Any, span: Span) -> Tree:
@@ -308,4 +308,4 @@ def _tree(value: Any, span: Span) -> Tree:
     if isinstance(value, dict):
         values = {key: _tree(item, span) for key, item in value.items()}
         return mapping(values, span, dict.fromkeys(value, span))
-    return Tree(value, span)
+    return Tree(value, span, broken=isinstance(value, Broken))

@@ -284,8 +284,8 @@ class _Placer:
     def _above(self, offset: int, column: int) -> Trivia:
         """Return where a comment on a line of its own belongs.
 
-        That is above the item that follows, or at the end of a mapping or list that ends here and
-        is indented no further than the comment.
+        That is above the item that follows, or at the end of a mapping or list that ends here, if
+        the comment is indented further than what is around that.
         """
         index = bisect_right(self._starts, offset)
         following = self._order[index] if index < len(self._order) else None
@@ -306,7 +306,7 @@ class _Placer:
                 inside = offset < holder.end
             else:  # a list may be indented no further than the mapping that it is in
                 own = outer.column if outer is not None and not outer.flow else -1
-                inside = column >= holder.column and column > max(own, limit)
+                inside = column > max(own, limit)
             if inside:
                 return holder.after
             holder = outer

@@ -164,11 +164,13 @@ def _renaming(tree: Tree, name: str) -> list[_Change]:
     if old is not None:
         space = " " if old.span.start == old.span.end else ""
         return [_Change(old.span.start, old.span.end, space + _quoted(name))]
-    first = next(iter(tree.keys.values()), None)
-    if first is None:
-        return []
-    line = tree.keys.get("graphspec", first).start
-    return [_Change(line, line, f"name: {_quoted(name)}\n")]
+    version = tree.get("graphspec")
+    if version is None:
+        first = next(iter(tree.keys.values()), tree.span)
+        return [_Change(first.start, first.start, f"name: {_quoted(name)}\n")]
+    text = tree.span.source.text
+    line_end = text.find("\n", version.span.end)  # after a comment beside it
+    return [_Change(line_end, line_end, f"\nname: {_quoted(name)}")]
 
 
 def _rerouted(asked: Tree | None, path: Path, target: Path) -> list[_Change]:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from graphspec.ops.registry import Op, Registry
 
 _MODULES = (
-    "stacks", "merging", "learned", "kinds", "reductions", "pointwise", "reshaping", "functions",
+    "stacks", "merging", "learned", "kinds", "heads", "reductions", "pointwise", "reshaping",
+    "functions",
 )  # fmt: skip
 """Files that register ops when they are imported."""
 

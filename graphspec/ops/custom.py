@@ -157,7 +157,7 @@ def _read(name: str, target: Any, sizes: Mapping[str, Any] | None) -> _Form:
     text = _docstring(target)
     make = _class_form if is_class else _function_form
     fields, arity, build = make(name, target, sizes, described(text))
-    build.__doc__ = re.sub(r"^(Args|Parameters):\n(?:(?: .*)?\n)*?(?=\S|\Z)", "", text, flags=re.M)
+    build.__doc__ = _without_arguments(text)
     build.__module__, build.__qualname__ = target.__module__, target.__qualname__
     model: Any = create_model(f"{name}_args", __base__=LayerArgs, __module__=__name__, **fields)
     model.__doc__ = f"Arguments of `{name}`."
@@ -210,7 +210,7 @@ def _function_form(
         message = f"`sizes` of `{name}` has no use: a function has the tensors themselves"
         raise DefinitionError(message, "leave it out")
     parameters = list(inspect.signature(function).parameters.values())
-    inputs = [each for each in parameters if _is_input(each)]
+    inputs = _inputs(parameters)
     packed = len(inputs) == 1 and is_tensor_list(inputs[0].annotation)
     if not inputs or inputs != parameters[: len(inputs)]:
         message = f"`{name}` takes no tensor first" if inputs else f"`{name}` takes no tensor"
@@ -226,13 +226,20 @@ def _function_form(
     return {key: kind.field(texts.get(key)) for key, kind in kinds.items()}, arity, build
 
 
-def _is_input(parameter: inspect.Parameter) -> bool:
-    """Return whether a parameter is a tensor: annotated so, or without annotation and default."""
-    if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-        return False
-    if parameter.annotation is parameter.empty:
-        return parameter.default in (parameter.empty, None)
-    return describes_tensor(parameter.annotation)
+def _inputs(parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
+    """Return the parameters that are tensors.
+
+    They are annotated so. What has neither annotation nor default counts where nothing is annotated
+    as a tensor, and what is None by default counts without an annotation.
+    """
+    annotated = {each.name for each in parameters if describes_tensor(each.annotation)}
+
+    def counts(each: inspect.Parameter) -> bool:
+        if each.annotation is not each.empty or each.kind is each.VAR_KEYWORD:
+            return each.name in annotated
+        return each.default is None or (each.default is each.empty and not annotated)
+
+    return [each for each in parameters if counts(each)]
 
 
 def _arity(name: str, parameters: list[inspect.Parameter], owner: Any) -> Arity:
@@ -240,10 +247,9 @@ def _arity(name: str, parameters: list[inspect.Parameter], owner: Any) -> Arity:
     if getattr(owner, "forward", None) is nn.Module.forward:
         message = f"the class of `{name}` has no `forward`"
         raise DefinitionError(message, "define what it computes: `def forward(self, x: Tensor)`")
-    plain_ones = [each for each in parameters if each.kind not in _MANY]
-    inputs = [each for each in plain_ones if _is_input(each)]
-    for each in plain_ones:
-        if each not in inputs and each.default is each.empty:
+    inputs = [each for each in _inputs(parameters) if each.kind not in _MANY]
+    for each in parameters:
+        if each not in inputs and each.kind not in _MANY and each.default is each.empty:
             message = f"`forward` of `{name}` needs `{each.name}`, which is no tensor"
             raise DefinitionError(message, "make it an argument of the constructor")
     least = sum(each.default is each.empty for each in inputs)
@@ -287,6 +293,17 @@ def _docstring(target: Any) -> str:
     if isinstance(target, type) and "__init__" in vars(target):
         texts.append(vars(target)["__init__"].__doc__)
     return "\n\n".join(inspect.cleandoc(text) for text in texts if text)
+
+
+def _without_arguments(text: str) -> str:
+    """Return a docstring without its ``Args:`` section, which a page shows as a table."""
+    kept, inside = [], False
+    for line in text.splitlines():
+        if line and not line[0].isspace():
+            inside = line.rstrip() in ("Args:", "Parameters:")
+        if not inside:
+            kept.append(line)
+    return "\n".join(kept).strip()
 
 
 def _summary(name: str, text: str) -> str:

@@ -1,7 +1,7 @@
 """Kinds: the vocabulary of topologies, lower-case words that suit inputs of any rank.
 
-Here are the kinds that are one layer; `stacks` has `conv` and `fc`, `merging` those of several
-inputs.
+Here are the kinds that are one layer; `stacks` has `conv` and `fc`, `heads` has `head`, `merging`
+those of several inputs.
 """
 
 from __future__ import annotations
@@ -20,48 +20,11 @@ from graphspec.ops.arguments import (
     OptionalSizeEach,
     Probability,
     SizeEach,
-    Text,
 )
 from graphspec.ops.checks import need_float, need_rank, sample_dimension, size_at
 from graphspec.ops.choices import Activation, PoolName, StackNorm
 from graphspec.ops.examples import between
 from graphspec.ops.registry import Args, Call, NoArgs, OpError, Site, register
-
-
-class HeadArgs(Args):
-    """Arguments of `head`."""
-
-    task: Text
-    """Name of the task that it predicts."""
-
-
-@register(
-    "head",
-    HeadArgs,
-    category="kind",
-    family="head",
-    shorthand="task",
-    example="""\
-graphspec: 1
-name: head
-inputs: {image: {shape: [3, 8, 8]}}
-tasks: {t: {classes: 5}}
-nodes:
-  features: {op: fc, from: image, units: 16}
-  label: {op: head, from: features, task: t}
-""",
-)
-def head(args: HeadArgs, site: Site) -> nn.Module:
-    """The logits of a task: one Linear layer to as many outputs as the task has classes.
-
-    Input ``(N, features)``, output ``(N, classes)``, without an activation: the loss applies it.
-    """
-    need_float("head", site.type)
-    if site.type.rank != 2:
-        message = f"`head` needs an input of shape [N, features], got {site.type}"
-        hint = "put `op: flatten`, `op: global_pool` or `op: fc` before it"
-        raise OpError(message, hint if site.type.rank > 2 else None)
-    return nn.Linear(size_at("head", site.type, 1), site.tasks[args.task].classes)
 
 
 class PoolArgs(Args):

@@ -71,7 +71,10 @@ def layer_names() -> list[str]:
     return [
         name
         for name, value in sorted(vars(nn).items())
-        if isinstance(value, type) and issubclass(value, nn.Module) and reason_against(name) is None
+        if isinstance(value, type)
+        and issubclass(value, nn.Module)
+        and value.__module__.startswith("torch.nn.")  # other packages put theirs there too
+        and reason_against(name) is None
     ]
 
 

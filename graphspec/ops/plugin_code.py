@@ -90,11 +90,16 @@ def executed(file: Path) -> ModuleType:
     try:
         exec(compile(file.read_bytes(), str(file), "exec", dont_inherit=True), module.__dict__)
     except BaseException:
-        for key in _family(name):
-            del sys.modules[key]
+        forget(module)
         sys.modules.update(before)
         raise
     return module
+
+
+def forget(module: ModuleType) -> None:
+    """Take a module and its sub-modules from Python's table of modules."""
+    for key in _family(module.__name__):
+        del sys.modules[key]
 
 
 def _family(name: str) -> list[str]:

@@ -165,7 +165,7 @@ def _load(code: _Code) -> Plugin:
         if code.file is None or before.sha256 == plugin_code.checksum(Path(before.path)):
             return before
         before.unload()
-    start = len(ADDITIONS)
+    start, module = len(ADDITIONS), None
     try:
         module = code.run()
         plugin = _described(code, module, tuple(ADDITIONS[start:]))
@@ -173,6 +173,8 @@ def _load(code: _Code) -> Plugin:
         for addition in reversed(ADDITIONS[start:]):
             addition.undo()
         del ADDITIONS[start:]
+        if module is not None and code.file is not None:
+            plugin_code.forget(module)
         if before is not None:
             for addition in before._additions:
                 addition.redo()

@@ -17,6 +17,7 @@ from tests.cli.conftest import Cli
 SURFACE = {
     "": {"--version", "--no-color", "--install-completion", "--show-completion", "--help"},
     "validate": {"--set", "--data", "--memory-limit", "--strict", "--format", "--help"},
+    "resolve": {"--set", "--data", "--plugin", "--out", "--help"},
     "summary": {"--tasks", "--set", "--data", "--memory-limit", "--format", "--help"},
     "render": {"--out", "--format", "--tasks", "--set", "--data", "--help"},
     "train": {

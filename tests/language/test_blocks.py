@@ -232,12 +232,16 @@ def test_keys_of_an_instance_reach_every_node_inside() -> None:
 
 
 def test_the_resolved_spec_is_the_same_spec() -> None:
-    text = HEAD + RESIDUAL + (
-        "vars: {n: 2, cash: '$$'}\n"
-        "nodes:\n"
-        "  r: {block: residual, from: image, repeat: =n}\n"
-        "  gate: {each: {t: =tasks}, op: fc, from: [r], units: 4, init: {'*weight': zeros}}\n"
-        "  label: {each: {t: =tasks}, op: head, from: gate.$t, task: $t}\n"
+    text = (
+        HEAD
+        + RESIDUAL
+        + (
+            "vars: {n: 2, cash: '$$'}\n"
+            "nodes:\n"
+            "  r: {block: residual, from: image, repeat: =n}\n"
+            "  gate: {each: {t: =tasks}, op: fc, from: [r], units: 4, init: {'*weight': zeros}}\n"
+            "  label: {each: {t: =tasks}, op: head, from: gate.$t, task: $t}\n"
+        )
     )
     spec = compiler.load_text(text.replace(", cash: '$$'", ""))
     again = compiler.load_text(spec.resolved_yaml())
@@ -259,7 +263,7 @@ def test_a_mistake_in_a_block_is_told_once_with_its_user() -> None:
 @pytest.mark.parametrize(
     ("nodes", "found"),
     [
-        ("a: {op: fc, from: b, units: 3, when: false}\n  b: {op: fc, from: a, units: 3, when: false}",
+        ("a: {op: relu, from: b, when: false}\n  b: {op: relu, from: a, when: false}",
          "stands for itself: what is left out leads in a circle"),
         ("a.b: {op: fc, from: image, units: 3}\n  a: {op: fc, from: image, units: 3}",
          "`a` is a node, so `a.b` cannot be one inside it"),

@@ -82,20 +82,20 @@ nodes:  # all of them
       # two
       - {Linear: 64}
 
-      - Conv2d:
+      - Conv2d:  # three
           out_channels: 4
           kernel_size: 3
           padding: 1
           padding_mode: zeros
           groups: 1
           dilation: 1
-          bias: false  # three
+          bias: false
     repeat: 2
 
   right: {share: trunk, mode: parameters, from: x}
   up:    {op: Upsample, from: x, mode: nearest}
   open:
-    op: conv  # four
+    op: conv     # four
     from: image  # five
   # the end of the nodes
   # more of it
@@ -132,7 +132,7 @@ def test_shipped_specs_are_in_canonical_form(path: object) -> None:
         ("a: '1e3'", 'a: "1e3"'),
         ("a: ''", 'a: ""'),
         ("a: 'x: y'", 'a: "x: y"'),
-        ("a: \"it's\"", "a: it's"),
+        ('a: "it\'s"', "a: it's"),
         ("a: '\"x\" #1'", "a: '\"x\" #1'"),
         ("a: ['x, y', \"=[1]\"]", 'a: ["x, y", "=[1]"]'),
         ('a: "tab\\tline\\n"', 'a: "tab\\tline\\n"'),
@@ -159,7 +159,7 @@ def test_shipped_specs_are_in_canonical_form(path: object) -> None:
         ("a: { # c\n  }", "a: {}  # c"),
         ("a:\n- b\n# c", "a:\n  - b\n# c"),
         ("a:\n- # c\n  b: 1 # d", "a:\n  # c\n  - b: 1  # d"),
-        ("a: [1, # c\n  2]#d", "a:\n  - 1  # c\n  - 2  # d"),
+        ("a: [1, # c\n  2] # d", "a:\n  - 1  # c\n  - 2  # d"),
         ("--- # c\na: 1\n...\n# d", "# c\na: 1\n# d"),
         ("a: |-\n  x\n # c\nb: >\n  y\n\n  z\n", "a: |-\n  x\n# c\nb: >\n  y\n\n  z"),
         ("a: |+\n  x\n\nb: |2\n   y\n", 'a: "x\\n\\n"\n\nb: " y\\n"'),
@@ -190,7 +190,9 @@ def test_long_texts_and_lists_take_several_lines() -> None:
 
 def test_names_of_very_different_lengths_are_not_aligned_across_groups() -> None:
     long = "a_very_long_name_of_a_node"
-    text = f"nodes:\n  a: {{op: x}}\n  bbb: {{op: x}}\n\n  {long}: {{op: x}}\n  {long}s: {{op: x}}\n"
+    text = (
+        f"nodes:\n  a: {{op: x}}\n  bbb: {{op: x}}\n\n  {long}: {{op: x}}\n  {long}s: {{op: x}}\n"
+    )
     expected = text.replace("  a: ", "  a:   ").replace(f"{long}: ", f"{long}:  ")
     assert format_text(text) == expected
 

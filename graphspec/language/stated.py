@@ -1,0 +1,127 @@
+"""What a spec states of its inputs and tasks itself, alone or beside what its data set offers."""
+
+from __future__ import annotations
+
+from graphspec.errors import Code, Sink, did_you_mean
+from graphspec.language.models import Spec
+from graphspec.language.signature import InputSpec, Signature, TaskSpec, TaskType
+from graphspec.language.tasks import foreign, stated, stated_shape
+
+
+def signature(spec: Spec, sink: Sink) -> Signature | None:
+    """Return the inputs and tasks that a spec states itself.
+
+    Args:
+        spec: A spec without a data set, or one whose data are not here.
+        sink: Where ``no-input``, ``missing-key`` and ``bad-value`` go.
+
+    Returns:
+        The signature, or None where something is missing.
+    """
+    if not spec.inputs:
+        sink.error(
+            Code.NO_INPUT,
+            spec.locate("nodes", key=True),
+            "the spec names no data set and states no inputs",
+            "write `data: cifar100`, or `inputs: {image: {shape: [3, 32, 32]}}` and "
+            "`tasks: {fine: {classes: 100}}`",
+        )
+        return None
+    tasks = {}
+    for name, task in spec.tasks.items():
+        _check_foreign(spec, name, task.type or "classification", sink)
+        described = stated(task)
+        if described is None:
+            word = "labels" if task.type == "multilabel" else "classes"
+            sink.error(
+                Code.MISSING_KEY,
+                spec.locate("tasks", name, key=True),
+                f"the key `classes` of the task `{name}` is missing",
+                f"without a data set a task states its number of {word}: `{name}: {{classes: 10}}`",
+            )
+            return None
+        tasks[name] = described
+    inputs = {name: InputSpec(tuple(item.shape), item.dtype) for name, item in spec.inputs.items()}
+    return Signature(inputs, tasks)
+
+
+def compare(spec: Spec, offered: Signature, sink: Sink) -> None:
+    """Report what a spec states otherwise than its data set offers.
+
+    Args:
+        spec: A spec with a data set.
+        offered: What that offers.
+        sink: Where ``data-mismatch``, ``unknown-task`` and ``bad-value`` go.
+    """
+    assert spec.data is not None
+    source = spec.data.source
+    for name, item in spec.inputs.items():
+        there = offered.inputs.get(name)
+        if there is None or (tuple(item.shape), item.dtype) != (there.shape, there.dtype):
+            found = f"offers {list(there.shape)} {there.dtype}" if there else "has no such input"
+            sink.error(
+                Code.DATA_MISMATCH,
+                spec.locate("inputs", name),
+                f"the input `{name}` is stated as {item.shape} {item.dtype}, "
+                f"but `{source}` {found}",
+                "leave `inputs:` out: they come from the data set",
+            )
+    for name in spec.tasks:
+        offer = offered.tasks.get(name)
+        if offer is not None:
+            _compare_task(spec, name, offer, sink)
+            continue
+        choices, what = list(offered.tasks), f"tasks of `{source}`"
+        if spec.data.path is not None:
+            # the spec says which arrays are targets: a typo leaves the array that is meant an input
+            choices, what = [*choices, *offered.inputs], f"arrays of `{spec.data.path}`"
+        sink.error(
+            Code.UNKNOWN_TASK,
+            spec.locate("tasks", name, key=True),
+            f"`{source}` has no task `{name}`",
+            did_you_mean(name, choices, what),
+        )
+
+
+def _compare_task(spec: Spec, name: str, offer: TaskSpec, sink: Sink) -> None:
+    """Report what a spec says of a task otherwise than its data set."""
+    assert spec.data is not None
+    task, source = spec.tasks[name], spec.data.source
+    if task.type is not None and task.type != offer.type:
+        sink.error(
+            Code.DATA_MISMATCH,
+            spec.locate("tasks", name, "type"),
+            f"the task `{name}` is stated as {task.type}, but `{source}` has it as {offer.type}",
+            "leave `type` out: it comes from the data set",
+        )
+        return
+    _check_foreign(spec, name, offer.type, sink)
+    if task.classes is not None and offer.classes and task.classes != offer.classes:
+        sink.error(
+            Code.DATA_MISMATCH,
+            spec.locate("tasks", name, "classes"),
+            f"the task `{name}` is stated with {task.classes} classes, but `{source}` has "
+            f"{offer.classes}",
+            "leave `classes` out: it comes from the data set",
+        )
+    shape = stated_shape(task, offer.type)
+    if shape is not None and shape != offer.shape:
+        sink.error(
+            Code.DATA_MISMATCH,
+            spec.locate("tasks", name, "shape"),
+            f"the task `{name}` is stated with targets of shape {list(shape)}, but `{source}` has "
+            f"{list(offer.shape)}",
+            "leave `shape` out: it comes from the data set",
+        )
+
+
+def _check_foreign(spec: Spec, name: str, kind: TaskType, sink: Sink) -> None:
+    """Report keys of a task that its type does not have."""
+    for key, reason in foreign(spec.tasks[name], kind).items():
+        why = f": {reason}" if reason else ""
+        sink.error(
+            Code.BAD_VALUE,
+            spec.locate("tasks", name, key),
+            f"`{key}` is not for a {kind} task such as `{name}`",
+            f"leave it out{why}",
+        )
