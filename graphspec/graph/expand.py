@@ -385,6 +385,7 @@ class _Expansion:
             nodes=usable,
             weights=weights,
             heads=heads,
+            blocks=self._spec.instances,
         )
         return Expanded(graph, frozenset(self._broken), frozenset(self._signature.tasks))
 

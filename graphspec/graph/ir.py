@@ -212,6 +212,7 @@ class Graph:
         nodes: Nodes by name, in the order of the spec.
         weights: Weights by the name of their owner.
         heads: The node that predicts each task, in the order of the spec's heads.
+        blocks: The block of each instance of one, by the name that its nodes' names begin with.
     """
 
     name: str
@@ -221,6 +222,7 @@ class Graph:
     nodes: Mapping[str, Node]
     weights: Mapping[str, Weights]
     heads: Mapping[str, str]
+    blocks: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def digraph(self) -> nx.DiGraph[str]:

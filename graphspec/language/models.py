@@ -10,7 +10,7 @@ import hashlib
 import json
 import keyword
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -106,6 +106,7 @@ class Spec(BaseModel):
     _tree: Tree = PrivateAttr()
     _path: Path = PrivateAttr()
     _groups: tuple[str, ...] = PrivateAttr(default=())
+    _instances: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _warnings: tuple[Diagnostic, ...] = PrivateAttr(default=())
 
     @property
@@ -127,6 +128,11 @@ class Spec(BaseModel):
     def tree(self) -> Tree:
         """The composed tree after expressions."""
         return self._tree
+
+    @property
+    def instances(self) -> Mapping[str, str]:
+        """The block of each instance of one, by the name that its nodes' names begin with."""
+        return self._instances
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
@@ -231,6 +237,7 @@ def parse(
     spec._tree = full
     spec._path = path
     spec._groups = unrolled.groups if unrolled is not None else ()
+    spec._instances = unrolled.instances if unrolled is not None else {}
     return Parsed(spec, frozenset(broken), frozenset(sections))
 
 

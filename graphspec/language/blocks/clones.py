@@ -183,6 +183,7 @@ def _clone_instance(work: Work, found: Instance, site: Site, second: Second) -> 
     twins: dict[int, Member] = {}
     for name, member in old.members.items():
         frame.members[name] = _twin(work, member, old, frame, second, twins)
+    work.instances[site.name] = found.block.name
     return Instance(site.name, found.block, frame, second.key)
 
 
@@ -227,6 +228,7 @@ def _twin(
             inside.depth,
         )  # fmt: skip
         made = Instance(name, member.block, frame, member.key)
+        work.instances[name] = member.block.name
         for label, each in inside.members.items():
             frame.members[label] = _twin(work, each, inside, frame, second, twins)
     else:

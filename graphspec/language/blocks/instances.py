@@ -38,6 +38,7 @@ def instance_of(work: Work, frame: Frame, tree: Tree, key: Span, site: Site) -> 
         work.sink.error(Code.BLOCK_RECURSION, key, message, hint)
         return work.lost(site.name)
     work.count(key)
+    work.instances[site.name] = block.name
     given = {k: t for k, t in (tree.mapping or {}).items() if k not in ("block", "from", *ADDED)}
     arguments = mapping(given, tree.span, tree.keys)
     scope = bind(block, arguments, _around(frame, site), key, work.sink)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Annotated, Any
 
@@ -62,11 +62,13 @@ class Unrolled:
         nodes: The flat nodes by full name, as trees.
         broken: Names that stand for nothing because of a mistake, which was reported.
         groups: Names of the spec's own nodes that stand for several or none, for suggestions.
+        instances: The block of each instance of one, by the instance's full name.
     """
 
     nodes: Tree
     broken: frozenset[str]
     groups: tuple[str, ...]
+    instances: Mapping[str, str] = field(default_factory=dict)
 
 
 def unroll(nodes: Tree, blocks: Tree | None, scope: Scope, sink: Sink) -> Unrolled:
@@ -92,7 +94,7 @@ def unroll(nodes: Tree, blocks: Tree | None, scope: Scope, sink: Sink) -> Unroll
         return Unrolled(mapping({}, nodes.span, {}), frozenset(frame.names), ())
     _unused_blocks(work, nodes, sink)
     groups = tuple(name for name, member in frame.members.items() if not isinstance(member, Leaf))
-    return Unrolled(flat, frozenset(work.broken), groups)
+    return Unrolled(flat, frozenset(work.broken), groups, work.instances)
 
 
 def _unused_blocks(work: Work, nodes: Tree, sink: Sink) -> None:

@@ -61,6 +61,7 @@ class Work:
         used: Blocks of which there is an instance.
         broken: Full names that stand for nothing.
         made: Number of nodes so far.
+        instances: The block of each instance, by the instance's full name.
     """
 
     blocks: dict[str, Block | None]
@@ -69,6 +70,7 @@ class Work:
     used: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     made: int = 0
+    instances: dict[str, str] = field(default_factory=dict)
 
     def lost(self, name: str) -> Lost:
         """Return the member for a node with a mistake that was reported."""
