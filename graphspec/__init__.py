@@ -21,8 +21,14 @@ _EXPORTS = {
     "analyze": "graphspec.compiler",
     "compile": "graphspec.compiler",
     "evaluate": "graphspec.training.run",
+    "export": "graphspec.training.export",
     "load": "graphspec.compiler",
+    "load_plugin": "graphspec.ops.plugins",
+    "op": "graphspec.ops.custom",
+    "reachability": "graphspec.compiler",
+    "register_source": "graphspec.data.sources",
     "render": "graphspec.compiler",
+    "sharing": "graphspec.compiler",
     "train": "graphspec.training.run",
 }
 
@@ -46,13 +52,19 @@ if TYPE_CHECKING:
     from graphspec.compiler import analyze as analyze
     from graphspec.compiler import compile as compile
     from graphspec.compiler import load as load
+    from graphspec.compiler import reachability as reachability
     from graphspec.compiler import render as render
+    from graphspec.compiler import sharing as sharing
+    from graphspec.data.sources import register_source as register_source
     from graphspec.errors import Code as Code
     from graphspec.errors import Diagnostic as Diagnostic
     from graphspec.errors import Sink as Sink
     from graphspec.errors import SpecError as SpecError
     from graphspec.graph.ir import Graph as Graph
     from graphspec.language.models import Spec as Spec
+    from graphspec.ops.custom import op as op
+    from graphspec.ops.plugins import load_plugin as load_plugin
+    from graphspec.training.export import export as export
     from graphspec.training.run import Run as Run
     from graphspec.training.run import evaluate as evaluate
     from graphspec.training.run import train as train

@@ -138,7 +138,12 @@ class _Writer:
             return inputs[0]
         args = (inputs, *call.args) if call.packed else (*inputs, *call.args)
         kwargs = dict(call.kwargs)
-        return self._fx.create_node("call_function", call.function, args, kwargs, node.name)
+        made = self._fx.create_node("call_function", call.function, args, kwargs, node.name)
+        # Unpickling traces the code again: a plugin's function is one call, whatever it does inside.
+        home = getattr(call.function, "__module__", None) or "torch"
+        if home.partition(".")[0] not in ("torch", "_operator", "graphspec"):
+            made.meta["is_wrapped"] = True
+        return made
 
     def _pass(self, edge: Edge) -> fx.Node:
         """Return what a reader gets through an edge: the value under the edge's policy."""

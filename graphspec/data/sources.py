@@ -1,37 +1,68 @@
 """The catalogue of data sources: what each one offers, and how it is loaded.
 
-`describe` and `check` read no data and import no torch, so that a spec can be validated anywhere.
+`describe` and `check` read no inputs and import no torch, so that a spec can be validated anywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from graphspec.data import cifar100, download, fashion_mini, fashion_mnist
+from graphspec.data import arrays, cifar100, download, fashion_mini, fashion_mnist
 from graphspec.data.source import Source
 from graphspec.errors import Code, Sink, Span, fail
 from graphspec.language.recipe import Data
 from graphspec.language.signature import Signature
+from graphspec.language.tasks import Task
+from graphspec.ops import places
 from graphspec.ops.registry import Registry
 
 if TYPE_CHECKING:
     from graphspec.data.dataset import DataSet
 
 SOURCES: Registry[Source] = Registry(
-    "data source", Code.UNKNOWN_DATA, "docs/data.md describes each"
+    "data source", Code.UNKNOWN_DATA, "docs/data.md describes each", group="graphspec.data"
 )
-for _source in (cifar100.SOURCE, fashion_mnist.SOURCE, fashion_mini.SOURCE):
+for _source in (cifar100.SOURCE, fashion_mnist.SOURCE, fashion_mini.SOURCE, arrays.SOURCE):
     SOURCES.add(_source.name, _source)
 
+_NO_TASKS: Mapping[str, Task] = MappingProxyType({})
 
-def describe(name: str) -> Signature:
-    """Return the inputs and tasks of a source, without reading it.
+
+def register_source(source: Source, override: bool = False) -> Source:
+    """Add a data source, as a plugin does; ``data: NAME`` then means it.
+
+    Args:
+        source: The source; its origin is taken from the caller.
+        override: Replace a source of this name.
+
+    Returns:
+        The source as it is registered.
 
     Raises:
-        SpecError: ``unknown-data`` if there is no such source.
+        TakenError: If there is a source of this name, and ``override`` is false.
     """
-    return SOURCES.get(name).signature
+    placed = replace(source, origin=places.caller())
+    SOURCES.add(source.name, placed, override)
+    return placed
+
+
+def describe(section: Data | str, tasks: Mapping[str, Task] = _NO_TASKS) -> Signature:
+    """Return the inputs and tasks of a source, without reading its samples.
+
+    Args:
+        section: The ``data:`` section of a spec, or the name of a source.
+        tasks: The spec's ``tasks:``, by which the source `arrays` knows what is to be predicted.
+
+    Raises:
+        SpecError: ``unknown-data`` if there is no such source; what the source itself raises where
+            its inputs and tasks are in its files.
+    """
+    if isinstance(section, str):
+        section = Data(source=section)
+    return SOURCES.get(section.source).configured(section, tasks).signature
 
 
 def check(section: Data, sink: Sink, span: Callable[[tuple[str, ...]], Span | None]) -> None:
@@ -49,24 +80,25 @@ def check(section: Data, sink: Sink, span: Callable[[tuple[str, ...]], Span | No
         sink.error(Code.UNKNOWN_DATA, place, message, SOURCES.hint(name))
 
 
-def load(section: Data, seed: int) -> DataSet:
+def load(section: Data, seed: int, tasks: Mapping[str, Task] = _NO_TASKS) -> DataSet:
     """Read a data set, check it and draw its validation split.
 
     Args:
         section: Which source, from which folder, and how much to hold out.
         seed: Seed of the validation split.
+        tasks: The spec's ``tasks:``; see `describe`.
 
     Returns:
         The data set, in memory. The same section and seed give the same splits on every machine.
 
     Raises:
-        SpecError: ``unknown-data``, ``data-not-found`` or ``data-corrupt``; ``file-unreadable``
-            where a file cannot be read, ``cannot-write`` or ``disk-full`` where the cache cannot
-            be written.
+        SpecError: ``unknown-data``, ``data-not-found``, ``data-corrupt`` or ``data-mismatch``;
+            ``file-unreadable`` where a file cannot be read, ``cannot-write`` or ``disk-full`` where
+            the cache cannot be written, ``out-of-memory`` where it does not fit.
     """
     from graphspec.data.dataset import assemble  # imports torch
 
-    source = SOURCES.get(section.source)
+    source = SOURCES.get(section.source).configured(section, tasks)
     root = download.expand(section.root) if section.root is not None else None
     try:
         raw = source.read(root)

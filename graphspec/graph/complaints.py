@@ -7,8 +7,9 @@ what to change. The rest is shown as it is, on one line, with the batch as ``N``
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from graphspec.ops.places import place_of
 from graphspec.ops.types import BATCH
 
 _LONGEST = 300
@@ -95,6 +96,11 @@ _RULES: tuple[tuple[str, str, str | None], ...] = (
         "instance normalisation needs more than one position per channel",
         "use `norm: layer` here, or pool less before it",
     ),
+    (
+        r"called on meta tensors|out of meta tensor|data-dependent",
+        "it reads elements of a tensor, which are not there while shapes are inferred",
+        "let it decide by shapes and arguments only",
+    ),
     (r"shape '(.*?)' is invalid for input", r"it cannot be reshaped to \1", None),
     (
         r"Attempting to broadcast|must match the size of tensor",
@@ -105,7 +111,15 @@ _RULES: tuple[tuple[str, str, str | None], ...] = (
 
 
 def complaint(error: BaseException) -> Complaint:
-    """Return what torch complained about, in one line, with the batch as ``N``."""
+    """Return what torch complained about, in one line, with the batch as ``N``.
+
+    Where the error arose in a plugin's code, its file and line follow.
+    """
+    said, place = _said(error), place_of(error)
+    return replace(said, text=f"{said.text} ({place})") if place else said
+
+
+def _said(error: BaseException) -> Complaint:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, MemoryError):
         return Complaint("it is too large")

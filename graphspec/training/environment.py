@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 import graphspec
+from graphspec.ops import provenance
 
 _PACKAGES = ("torch", "torchvision", "torchmetrics", "numpy", "pydantic", "networkx")
 _GIT_TIMEOUT_S = 5
@@ -40,6 +41,7 @@ def collect(folder: Path) -> dict[str, Any]:
         "graphspec": graphspec.__version__,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
+        "plugins": provenance.records(),
         "platform": platform.platform(),
         "processor": _processor(),
         "cpus": os.cpu_count(),

@@ -12,12 +12,13 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from graphspec.errors import Code, fail
+from graphspec.errors import Code, SpecError, fail
+from graphspec.ops import provenance
 from graphspec.training.observer import Record
 
 SPEC = "spec.yaml"
@@ -90,10 +91,14 @@ def is_run(path: Path) -> bool:
 def require_run(path: Path) -> Path:
     """Return ``path`` if it is the folder of a run.
 
+    Should an op of its spec not be known from now on, the error names the plugin that had it.
+
     Raises:
         SpecError: ``not-a-run``.
     """
     if is_run(path):
+        with suppress(SpecError):  # who needs the environment says that it is damaged
+            provenance.expect(read_json(path / ENVIRONMENT), path)
         return path
     if not path.exists():
         message, hint = f"`{path}` does not exist", "name the folder that `graphspec train` printed"

@@ -15,8 +15,14 @@ PUBLIC = [
     "analyze",
     "compile",
     "evaluate",
+    "export",
     "load",
+    "load_plugin",
+    "op",
+    "reachability",
+    "register_source",
     "render",
+    "sharing",
     "train",
 ]
 

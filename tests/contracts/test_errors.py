@@ -17,8 +17,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 
 WITHOUT_SPEC = {
     *("too-large", "data-not-found", "data-corrupt", "data-checksum"),
+    *("plugin-not-found", "plugin-failed", "plugin-clash"),
     *("bad-option", "bad-device", "not-a-run", "run-exists", "run-mismatch", "bad-checkpoint"),
-    *("cannot-write", "disk-full", "loss-not-finite", "render-failed"),
+    *("cannot-write", "disk-full", "loss-not-finite", "render-failed", "export-failed"),
 }
 """Codes that no small spec can show: they come from files, options and training."""
 
@@ -89,7 +90,7 @@ def test_the_command_prints_what_the_page_shows(section: Section) -> None:
     "section", [s for s in SECTIONS if s.kind == "text"], ids=lambda section: section.code
 )
 def test_the_message_shown_has_the_code(section: Section) -> None:
-    assert re.match(rf"(error|warning)\[{section.code}\]: ", section.example)
+    assert re.match(rf"(\S+:\d+:\d+: )?(error|warning)\[{section.code}\]: ", section.example)
 
 
 def test_every_code_is_reported_somewhere() -> None:

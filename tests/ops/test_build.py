@@ -113,7 +113,7 @@ def test_loading_registers_once() -> None:
 
 def test_the_catalogue_has_every_op_once() -> None:
     found = catalogue()
-    assert list(found) == ["kind", "layer", "function"]
+    assert list(found) == ["kind", "layer", "function", "plugin"]
     names = [op.name for ops in found.values() for op in ops]
     assert sorted(names) == sorted(load_ops())
     assert "conv" in [op.name for op in found["kind"]]

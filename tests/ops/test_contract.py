@@ -16,15 +16,11 @@ from graphspec.language.signature import TaskSpec
 from graphspec.ops import load_ops
 from graphspec.ops.build import as_module, build_part
 from graphspec.ops.describe import document
-from graphspec.ops.registry import Call, Op, Site, Step
+from graphspec.ops.registry import FAMILIES, Call, Op, Site, Step
 from graphspec.ops.types import BATCH, TensorType
 
 OPS = load_ops()
 NAMES = list(OPS)
-FAMILIES = {
-    "conv", "dense", "norm", "activation", "pool", "merge", "head", "recurrent", "attention",
-    "embedding", "reshape", "other",
-}  # fmt: skip
 
 
 class Example:
@@ -49,7 +45,7 @@ class Example:
         """The step of a node and the types of what it reads."""
         arguments = {key: value for key, value in node.items() if key not in ("op", "from")}
         op = OPS.get(node["op"])
-        read = node["from"]
+        read = node.get("from", [])
         read = list(read.values()) if isinstance(read, dict) else read
         read = read if isinstance(read, list) else [read]
         types = tuple(self.values[each.split(".")[0]] for each in read)

@@ -4,25 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from graphspec.ops.types import BATCH, TensorType
-from tests.ops.asking import call, complaints, module, of, refusal
-
-
-def test_head_is_a_linear_layer_to_the_classes_of_its_task() -> None:
-    head = module("head", of(16), task="t")
-    assert type(head) is nn.Linear
-    assert (head.in_features, head.out_features) == (16, 5)
-
-
-def test_head_wants_features() -> None:
-    assert refusal("head", of(8, 4, 4), task="t") == (
-        "`head` needs an input of shape [N, features], got [N, 8, 4, 4]",
-        "put `op: flatten`, `op: global_pool` or `op: fc` before it",
-        None,
-    )
-    assert refusal("head", TensorType((BATCH,)), task="t")[1] is None
-    assert complaints("head", task=3) == {"task": "expected a string, got `3`"}
-    assert complaints("head") == {"task": "Field required"}
+from graphspec.ops import load_ops
+from tests.ops.asking import call, module, of, refusal
 
 
 def test_pool_and_its_limits() -> None:
@@ -105,3 +88,25 @@ def test_upsample() -> None:
         "a factor above 1",
         "factor",
     )
+
+
+@pytest.mark.parametrize("mode", ["row", "batch"])
+def test_drop_path_is_that_of_torchvision(mode: str) -> None:
+    from torchvision.ops import StochasticDepth
+
+    ours, theirs = module("drop_path", of(3, 4), p=0.4, mode=mode), StochasticDepth(0.4, mode)
+    x = torch.randn(16, 3, 4)
+    torch.manual_seed(5)
+    dropped = ours(x)
+    torch.manual_seed(5)
+    assert torch.equal(dropped, theirs(x))
+    assert torch.equal(ours.eval()(x), x)
+    assert torch.equal(module("drop_path", of(3, 4), p=1.0)(x), torch.zeros_like(x))
+    assert not list(ours.parameters())
+
+
+def test_no_gradient_flows_through_some_ops() -> None:
+    ops = load_ops()
+    assert {name for name in ops if not ops.get(name).differentiable} == {
+        "detach", "argmax", "one_hot",
+    }  # fmt: skip

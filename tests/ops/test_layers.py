@@ -132,7 +132,23 @@ def test_attention_of_one_input_is_self_attention_with_the_weights_of_torch() ->
     crossed = module("MultiheadAttention", [of(6, 8), of(5, 4)], num_heads=2)
     assert isinstance(crossed, nn.MultiheadAttention)
     assert (crossed.kdim, crossed.vdim) == (4, 4)
-    assert crossed(x, torch.randn(2, 5, 4)).shape == (2, 6, 8)
+    z = torch.randn(2, 5, 4)
+    assert crossed(x, z).shape == (2, 6, 8)
+    assert torch.equal(crossed(query=x, value=z), crossed(x, z, z))  # a mapping without `key`
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_causal_attention_sees_only_what_is_before(training: bool) -> None:
+    attention = module("MultiheadAttention", of(6, 8), num_heads=2, is_causal=True).train(training)
+    torchs = nn.MultiheadAttention(8, 2, batch_first=True).train(training)
+    torchs.load_state_dict(attention.state_dict())
+    x = torch.randn(2, 6, 8)
+    mask = torch.ones(6, 6, dtype=torch.bool).triu(1)
+    with torch.set_grad_enabled(training):
+        expected = torchs(x, x, x, need_weights=False, attn_mask=mask)[0]
+        torch.testing.assert_close(attention(x), expected)
+        later = torch.cat([x[:, :3], torch.randn(2, 3, 8)], 1)
+        torch.testing.assert_close(attention(later)[:, :3], attention(x)[:, :3])
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")

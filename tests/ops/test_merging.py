@@ -86,3 +86,40 @@ def test_shapes_that_do_not_broadcast() -> None:
     )
     x, gate = torch.randn(2, 8, 4, 4), torch.randn(2, 8, 1, 1)
     assert torch.equal(call("mul", [of(8, 4, 4), of(8, 1, 1)]).apply([x, gate]), x * gate)
+
+
+def test_weighted_sum_is_the_mixture_of_experts() -> None:
+    """Ma et al. 2018, eq. 6: one gate value for each expert and sample."""
+    gate = torch.randn(2, 3).softmax(1)
+    experts = [torch.randn(2, 5) for _ in range(3)]
+    mixed = call("weighted_sum", [of(3), of(5), of(5), of(5)])
+    expected = torch.einsum("ne,end->nd", gate, torch.stack(experts))
+    torch.testing.assert_close(mixed.apply([gate, *experts]), expected)
+    maps = [torch.randn(2, 5, 4, 4) for _ in range(3)]
+    mixed = call("weighted_sum", [of(3), *[of(5, 4, 4)] * 3])
+    expected = torch.einsum("ne,enchw->nchw", gate, torch.stack(maps))
+    torch.testing.assert_close(mixed.apply([gate, *maps]), expected)
+    for shape in ((5,), (1, 4), (5, 4, 4)):
+        gate = torch.randn(2, 3, *shape)
+        mixed = call("weighted_sum", [of(3, *shape), *[of(5, 4, 4)] * 3])
+        spread = gate.reshape(2, 3, *shape, *(1,) * (3 - len(shape)))
+        expected = sum(spread[:, i] * maps[i] for i in range(3))
+        torch.testing.assert_close(mixed.apply([gate, *maps]), expected)
+
+
+def test_weighted_sum_says_what_would_fit() -> None:
+    assert refusal("weighted_sum", [of(2), of(5), of(5), of(5)]) == (
+        "`weighted_sum` of 3 inputs needs weights [N, 3] first, got [N, 2]",
+        "let the first input end in `{Linear: 3}` and a softmax over dimension 1",
+        None,
+    )
+    assert refusal("weighted_sum", [of(2), of(5), of(6)]) == (
+        "`weighted_sum` needs inputs of one shape after the weights, got [N, 5] and [N, 6]",
+        "make them equal, as experts of one block are",
+        None,
+    )
+    assert refusal("weighted_sum", [of(2, 3), of(5), of(5)]) == (
+        "`weighted_sum` cannot apply weights [N, 2, 3] to inputs [N, 5]",
+        "weights are [N, 2], or go on as the inputs do",
+        None,
+    )
