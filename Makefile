@@ -24,13 +24,15 @@ test: $(STAMP) ## run the fast tests
 test-slow: $(STAMP) ## run the slow tests and those that need CIFAR-100 (GRAPHSPEC_CIFAR100=DIR)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or cifar100"
 
-lint: $(STAMP) ## ruff: lint and format
+lint: $(STAMP) ## ruff: lint and format; the shipped specs in canonical form
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/graphspec fmt --check specs
 
-format: $(STAMP) ## let ruff fix what it can
+format: $(STAMP) ## let ruff fix what it can, and format the shipped specs
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/graphspec fmt specs
 
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy

@@ -88,6 +88,10 @@ class Code(str, Enum):
     UNUSED_BLOCK = "unused-block"
     UNTRAINED_TASK = "untrained-task"
     SHARED_BATCH_NORM = "shared-batch-norm"
+    BIAS_BEFORE_NORM = "bias-before-norm"
+    SOFTMAX_BEFORE_LOSS = "softmax-before-loss"
+    NO_GRADIENT = "no-gradient"
+    CROSS_TASK_GRADIENT = "cross-task-gradient"
     # data
     UNKNOWN_DATA = "unknown-data"
     DATA_NOT_FOUND = "data-not-found"
@@ -109,6 +113,7 @@ class Code(str, Enum):
     DISK_FULL = "disk-full"
     LOSS_NOT_FINITE = "loss-not-finite"
     RENDER_FAILED = "render-failed"
+    EXPORT_FAILED = "export-failed"
 
 
 @dataclass(frozen=True)

@@ -255,7 +255,7 @@ def _shared_outlines(graph: Graph) -> dict[str, str]:
 
 def _legend(graph: Graph, boxes: list[Box]) -> tuple[Key, ...]:
     keys = [
-        Key(f"{clean(task)}: {spec.classes} classes", _task_paint(graph, task, head=True))
+        Key(f"{clean(task)}: {spec.text}", _task_paint(graph, task, head=True))
         for task, spec in sorted(graph.tasks.items())
     ]
     fills = {box.paint.fill for box in boxes if box.role is not Role.INPUT}
@@ -292,5 +292,5 @@ def _words(graph: Graph, node: Node, weights: Weights) -> str:
     if node.task in graph.tasks and not weights.sequence:
         step = weights.steps[0]
         rest = arguments_text(step, without=("task",))
-        return f"{step.op.name} {node.task}: {graph.tasks[str(node.task)].classes} classes{rest}"
+        return f"{step.op.name} {node.task}: {graph.tasks[str(node.task)].text}{rest}"
     return " → ".join(step_text(step) for step in weights.steps)

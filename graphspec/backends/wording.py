@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from graphspec.graph.ir import Edge
 from graphspec.ops.registry import Step
 from graphspec.ops.types import BATCH, TensorType, size_text
 
@@ -84,6 +85,19 @@ def _value(value: Any) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+
+
+def policy_text(edge: Edge) -> str:
+    """Return what an edge does to what it passes on: ``as teacher``, ``detach``, ``×0.1``."""
+    words = [] if edge.form == "logits" else [f"as {edge.form}"]
+    words += ["detach"] if edge.detach else []
+    words += [] if edge.gradient_scale == 1.0 else [f"gradient ×{edge.gradient_scale:g}"]
+    return " ".join(words)
+
+
+def edge_text(edge: Edge) -> str:
+    """Return what an edge reads and what it does to it: ``coarse_label as softmax detach``."""
+    return " ".join(filter(None, [str(edge), policy_text(edge)]))
 
 
 def wrap(text: str, width: int, most: int = MOST_LINES) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ def command(
     data: DataName = None,
     plugins: Plugins = None,
 ) -> None:
-    """Write a trained model for other programs: ONNX, torch.export, safetensors."""
+    """Write a model as ONNX, torch.export or safetensors."""
     from graphspec.cli import runs
     from graphspec.training import export
 
@@ -86,7 +86,7 @@ def command(
         overrides=asked or None,
     )
     if done.epoch is None:
-        remark = f"`{source}` is a spec: its initial weights were exported, nothing is trained"
+        remark = f"`{source}` is a spec: its initial weights are exported, nothing is trained"
         terminal.remark(remark, "warning")
     print("\n".join(_lines(done, checkpoint.value)))
 
@@ -107,8 +107,10 @@ def _check(done: Exported) -> str:
     """Return what is known of the numbers that the file gives."""
     from graphspec.backends.program import CHECKED
 
-    other = "onnxruntime" if done.to == Target.ONNX.value else "PyTorch"
     if done.difference is None:
-        return "not compared with PyTorch: onnxruntime is missing, pip install 'graphspec[onnx]'"
+        return "not compared with PyTorch: pip install 'graphspec[onnx]' brings onnxruntime"
+    other = "PyTorch" if done.to == Target.ONNX.value else "the model"
     sizes = " and ".join(map(str, CHECKED))
-    return f"checked with {other} on batches of {sizes}: it differs by {done.difference:.1e}"
+    apart = f"{done.difference:.1e} of the largest output apart"
+    apart = apart if done.difference else "the same numbers"
+    return f"compared with {other} on batches of {sizes}: {apart}"

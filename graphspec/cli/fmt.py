@@ -36,7 +36,7 @@ def command(
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; show the changes.")] = False,
 ) -> int:
-    """Write specs in their canonical form; comments and meaning stay."""
+    """Format specs; comments and meaning stay."""
     if STDIN in files:
         return _filter(files, check, diff)
     mistakes: list[Diagnostic] = []

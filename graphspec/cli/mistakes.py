@@ -20,6 +20,7 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 _SECTIONS: dict[str, type[Section]] = {"train": Train, "data": Data}
 _OWN_EXAMPLES = {
+    "export": "for example `graphspec export runs/NAME --to onnx`",
     "fmt": "for example `graphspec fmt specs/`, or `graphspec fmt -` for stdin",
     "new": "for example `graphspec new mine`, or `graphspec new mine --from arch5`",
 }

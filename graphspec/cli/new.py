@@ -55,7 +55,7 @@ def command(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
-    """Write a spec to begin with: a small one, a copy of another, or one that extends it."""
+    """Write a spec to begin with, or a copy of another."""
     from graphspec.language import files, template
 
     template.check_name(name)

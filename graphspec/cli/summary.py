@@ -6,8 +6,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from graphspec.cli import sharing as shared
 from graphspec.cli import terminal
 from graphspec.cli.options import (
     Assignments,
@@ -26,22 +29,25 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from graphspec.compiler import Checked
-    from graphspec.graph.analysis import Analysis, NodeCost
+    from graphspec.graph.analysis import Analysis
     from graphspec.graph.ir import Graph, Node
+    from graphspec.graph.reachability import Sharing
 
 EXAMPLES = (
     "graphspec summary arch5",
     "graphspec summary specs/arch5.yaml --set width=16 --tasks fine",
+    "graphspec summary zoo/ple --sharing",
     "graphspec summary arch1 arch5 --format json",
 )
 
 
 @dataclass(frozen=True)
 class _Page:
-    """What is said of one spec: its graph, what that costs, and the batch of its recipe."""
+    """What is said of one spec: its graph, what it costs and shares, the batch of its recipe."""
 
     graph: Graph
     cost: Analysis
+    sharing: Sharing
     batch: int
 
 
@@ -52,6 +58,10 @@ def command(
     data: DataName = None,
     memory_limit: MemoryLimit = None,
     plugins: Plugins = None,
+    sharing: Annotated[
+        bool,
+        typer.Option("--sharing", help="Who shares what, and which tasks train which weights."),
+    ] = False,
     form: TextOrJson = Format.TEXT,
 ) -> None:
     """Show shapes, parameters, costs and what is shared."""
@@ -65,10 +75,14 @@ def command(
         terminal.report(checked.warnings)
         page = _page(checked, wanted)
         if form is Format.JSON:
-            records.append(record(page))
+            extra = {"sharing": shared.record(page.graph, page.sharing)} if sharing else {}
+            records.append({**record(page), **extra})
             continue
         title = page.graph.name + (f": {page.graph.description}" if page.graph.description else "")
         print("\n" * bool(number) + f"{title}\n")
+        if sharing:
+            shared.show(page.graph, page.sharing)
+            continue
         terminal.show(_wide(page), partial(_narrow, page))
         print("\n".join(["", *_totals(page)]), flush=True)
     if form is Format.JSON:
@@ -77,17 +91,19 @@ def command(
 
 
 def _page(checked: Checked, tasks: list[str] | None) -> _Page:
+    from graphspec import compiler
     from graphspec.graph import analysis, passes
 
     graph = passes.run(passes.select(checked.graph, tasks))
-    return _Page(graph, analysis.analyse(graph), checked.spec.train.batch_size)
+    cost = analysis.analyse(graph)
+    return _Page(graph, cost, compiler.sharing(graph), checked.spec.train.batch_size)
 
 
 def _wide(page: _Page) -> Table:
     """Return one row a node."""
     table = _empty("node", "op", "reads", "gives")
     for row in _rows(page):
-        table.add_row(row.node, row.op, row.reads, row.gives, *row.numbers, row.tasks)
+        table.add_row(row.node, row.op, row.reads, row.gives, *row.numbers, row.trained)
     return table
 
 
@@ -97,7 +113,7 @@ def _narrow(page: _Page) -> Table:
     for row in _rows(page):
         below = [row.op] + ([f"from {row.reads}"] if row.reads else [])
         node = "\n".join([row.node, *(f"  {text}" for text in below)])
-        table.add_row(node, row.gives, *row.numbers, row.tasks)
+        table.add_row(node, row.gives, *row.numbers, row.trained)
     return table
 
 
@@ -110,7 +126,7 @@ def _empty(*titles: str) -> Table:
         table.add_column(title, overflow="fold")
     for title in ("parameters", "FLOPs", "memory"):
         table.add_column(title, justify="right", overflow="fold")
-    table.add_column("tasks", overflow="fold")
+    table.add_column("trained by", overflow="fold")
     return table
 
 
@@ -123,11 +139,11 @@ class _Row:
     reads: str
     gives: str
     numbers: tuple[str, str, str] = ("", "", "")
-    tasks: str = ""
+    trained: str = ""
 
 
 def _rows(page: _Page) -> Iterator[_Row]:
-    from graphspec.backends.wording import count_text
+    from graphspec.backends.wording import count_text, edge_text
     from graphspec.graph.analysis import bytes_text
 
     for name, kind in page.graph.inputs.items():
@@ -137,14 +153,14 @@ def _rows(page: _Page) -> Iterator[_Row]:
         yield _Row(
             node.name,
             _op_text(node, page.graph),
-            ", ".join(str(edge) for edge in node.inputs),
+            ", ".join(edge_text(edge) for edge in node.inputs),
             "; ".join(str(kind) for kind in node.outputs),
             (
                 _parameters(node, page),
                 count_text(cost.flops) if cost.flops else "",
                 bytes_text(cost.activation_bytes) if cost.activation_bytes else "",
             ),
-            _served(cost, page.graph),
+            shared.trained_text(node, page.graph, page.sharing),
         )
 
 
@@ -152,28 +168,28 @@ def _op_text(node: Node, graph: Graph) -> str:
     """Return what a node calls, with the arguments that are not defaults."""
     from graphspec.backends.wording import step_text
 
+    weights = graph.weights[node.weights]
     if node.weights != node.name:
         return f"share {node.weights}"
-    return ", ".join(step_text(step) for step in graph.weights[node.weights].steps)
+    if weights.parameters_of is not None:
+        return f"share {weights.parameters_of} parameters"
+    if weights.copy_of is not None:
+        return f"copy {weights.copy_of}"
+    words = [step_text(step) for step in weights.steps]
+    words += [f"tied to {name}" for name in dict.fromkeys(t.owner for t in weights.ties.values())]
+    return ", ".join(words)
 
 
 def _parameters(node: Node, page: _Page) -> str:
-    count = page.cost.nodes[node.name].parameters
-    if not count:
-        return ""
-    return f"{count:,}" if _counts(node, page) else f"shared with {node.weights}"
-
-
-def _counts(node: Node, page: _Page) -> bool:
-    """Return whether a node shows its weights' parameters: their owner, else their first call."""
-    if node.weights in page.graph.nodes:
-        return node.name == node.weights
-    return page.cost.nodes[node.name].owned
-
-
-def _served(cost: NodeCost, graph: Graph) -> str:
-    served = [task for task in graph.heads if task in cost.tasks]
-    return "all" if len(served) == len(graph.heads) > 1 else ", ".join(served)
+    """Return how many parameters a node has; those of another are counted there."""
+    cost = page.cost.nodes[node.name]
+    other = cost.parameters - cost.counted
+    if not other:
+        return f"{cost.parameters:,}" if cost.parameters else ""
+    weights = page.graph.weights[node.weights]
+    owners = [node.weights] if node.weights != node.name else sorted(weights.needs)
+    shown = ", ".join(owners)
+    return f"{cost.counted:,} + {other:,} of {shown}" if cost.counted else f"shared with {shown}"
 
 
 def _totals(page: _Page) -> list[str]:
@@ -184,6 +200,8 @@ def _totals(page: _Page) -> list[str]:
     parameters = f"{cost.parameters:,} ({count_text(cost.parameters)})"
     if cost.naive_parameters != cost.parameters:
         parameters += f"; {cost.naive_parameters:,} if nothing were shared"
+    if cost.frozen_parameters:
+        parameters += f"; {cost.frozen_parameters:,} frozen"
     training = bytes_text(cost.training_bytes(page.batch))
     lines = [
         ("parameters", parameters),
@@ -194,6 +212,9 @@ def _totals(page: _Page) -> list[str]:
             f"about {training} with batches of {page.batch}",
         ),
     ]
+    taught = shared.taught(page.graph)
+    if taught:
+        lines.append(("labels", f"training needs the true labels of {', '.join(taught)}"))
     if cost.shared:
         calls = "; ".join(f"{owner}: {', '.join(names)}" for owner, names in cost.shared.items())
         lines.append(("shared", calls))
@@ -202,6 +223,7 @@ def _totals(page: _Page) -> list[str]:
 
 def record(page: _Page) -> dict[str, Any]:
     """Return a summary as plain data; ``N`` in a shape is the batch."""
+    from graphspec.backends.wording import policy_text
     from graphspec.ops.types import size_text
 
     def shape(kind: Any) -> list[Any]:
@@ -215,13 +237,17 @@ def record(page: _Page) -> dict[str, Any]:
             "op": graph.weights[node.weights].op_name,
             "description": _op_text(node, graph),
             "reads": [str(edge) for edge in node.inputs],
+            "policies": [policy_text(edge) for edge in node.inputs],
             "outputs": [{"shape": shape(kind), "dtype": kind.dtype} for kind in node.outputs],
             "weights": node.weights,
             "parameters": cost.nodes[node.name].parameters,
-            "shared": not _counts(node, page),
+            "counted": cost.nodes[node.name].counted,
+            "shared": cost.nodes[node.name].counted < cost.nodes[node.name].parameters,
+            "trainable": graph.weights[node.weights].trainable,
             "flops": cost.nodes[node.name].flops,
             "activation_bytes": cost.nodes[node.name].activation_bytes,
             "tasks": [task for task in graph.heads if task in cost.nodes[node.name].tasks],
+            "trained_by": shared.trained_by(node, graph, page.sharing),
         }
         for node in graph.order
     ]
@@ -241,6 +267,7 @@ def record(page: _Page) -> dict[str, Any]:
         "nodes": nodes,
         "parameters": cost.parameters,
         "naive_parameters": cost.naive_parameters,
+        "frozen_parameters": cost.frozen_parameters,
         "flops": cost.flops,
         "activation_bytes": cost.activation_bytes,
         "batch_size": page.batch,

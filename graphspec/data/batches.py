@@ -7,14 +7,17 @@ starts again in the middle of an epoch sees the same bits as one that was never 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from graphspec.data.augment import AUGMENTATIONS
-from graphspec.data.dataset import DataSet, Split
+from graphspec.data.dataset import Channels, DataSet, Split
+
+_SERVED = {torch.uint8: torch.int64}
+"""Types in which labels are kept to save memory, and those in which they are served."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +25,10 @@ class Batch:
     """One batch on the device.
 
     Attributes:
-        inputs: Tensors by the name of the input; ``image`` is float32 of shape ``(N, C, H, W)``,
-            normalised.
-        labels: For each task the class of each sample, int64 of shape ``(N,)``.
+        inputs: Tensors by the name of the input. An image is float32 of shape ``(N, C, H, W)``,
+            normalised; anything else is as the data set has it.
+        labels: For each task the target of each sample: int64 classes of shape ``(N,)`` or
+            ``(N, *positions)``, float32 numbers of shape ``(N, labels)`` or ``(N, *shape)``.
     """
 
     inputs: dict[str, Tensor]
@@ -34,7 +38,7 @@ class Batch:
 class Batches:
     """The batches of a split, epoch after epoch.
 
-    The pixels are moved to the device once, as uint8. Nothing here waits for the device.
+    Everything is moved to the device once, images as uint8. Nothing here waits for the device.
 
     Attributes:
         samples: Samples that one epoch serves.
@@ -52,6 +56,7 @@ class Batches:
         seed: int = 0,
         device: str | torch.device = "cpu",
         channels_last: bool = False,
+        inputs: Collection[str] | None = None,
     ) -> None:
         """Move a split to a device and prepare its batches.
 
@@ -59,7 +64,8 @@ class Batches:
             split: The split to serve.
             dataset: Its data set, whose constants normalise the images.
             batch_size: Samples in a batch; the last one of an epoch may have fewer.
-            augment: A name in `graphspec.data.augment.AUGMENTATIONS`.
+            augment: A name in `graphspec.data.augment.AUGMENTATIONS`; it varies every input that
+                is an image, each by random numbers of its own.
             normalize: ``standard`` for zero mean and unit deviation per channel, ``unit`` for
                 values in ``[0, 1]``.
             shuffle: Whether to shuffle, as in training. A last batch of one sample is then left
@@ -68,17 +74,23 @@ class Batches:
             seed: Seed of order and augmentation.
             device: Where the batches are made.
             channels_last: Whether images are laid out channels-last in memory.
+            inputs: The inputs to serve; None for all.
         """
-        self._images = split.images.to(device)
+        names = split.inputs if inputs is None else [n for n in split.inputs if n in inputs]
+        self._inputs = {name: split.inputs[name].to(device) for name in names}
         self._labels = {task: labels.to(device) for task, labels in split.labels.items()}
+        self._device = next(iter(self._labels.values())).device
         self._batch_size = batch_size
         self._augment = AUGMENTATIONS[augment]
         self._is_augmented = augment != "none"
         self._shuffle = shuffle
         self._seed = seed
         self._format = torch.channels_last if channels_last else torch.contiguous_format
-        self._scale, self._shift = _normalization(dataset, normalize, self._images.device)
-        self.samples = len(split)
+        self._scales = {
+            name: _normalization(channels, normalize, self._device)
+            for name, channels in dataset.channels.items()
+        }
+        self.samples = self._length = len(split)
         single = self.samples % batch_size == 1 and self.samples > batch_size > 1
         if shuffle and single:
             self.samples -= 1
@@ -101,36 +113,54 @@ class Batches:
         for number in range(start, len(self)):
             first = number * self._batch_size
             last = min(first + self._batch_size, self.samples)
-            if order is None:
-                images = self._images[first:last]
-                labels = {task: values[first:last] for task, values in self._labels.items()}
-            else:
-                chosen = order[first:last]
-                images = self._images.index_select(0, chosen)
-                labels = {
-                    task: values.index_select(0, chosen) for task, values in self._labels.items()
-                }
-            if self._is_augmented:
-                images = self._augment(images, _generator(self._seed, epoch, number))
-            yield Batch({"image": self._normalize(images)}, labels)
+            chosen = slice(first, last) if order is None else order[first:last]
+            inputs = {
+                name: self._input(name, _rows(values, chosen), epoch, number)
+                for name, values in self._inputs.items()
+            }
+            yield Batch(inputs, {task: _label(v, chosen) for task, v in self._labels.items()})
 
     def _order(self, epoch: int) -> Tensor | None:
         if not self._shuffle:
             return None
-        order = torch.randperm(len(self._images), generator=_generator(self._seed, epoch))
-        return order.to(self._images.device, non_blocking=True)
+        order = torch.randperm(self._length, generator=_generator(self._seed, epoch))
+        return order.to(self._device, non_blocking=True)
 
-    def _normalize(self, images: Tensor) -> Tensor:
+    def _input(self, name: str, values: Tensor, epoch: int, number: int) -> Tensor:
+        """Return one input of a batch; an image augmented and normalised."""
+        if name not in self._scales:
+            form = self._format if values.dim() == 4 else torch.contiguous_format
+            # a view would let a model that works in place change the data
+            if self._shuffle:
+                return values.contiguous(memory_format=form)
+            return values.clone(memory_format=form)
+        if self._is_augmented:
+            own = () if name == "image" else (name,)
+            values = self._augment(values, _generator(self._seed, epoch, number, *own))
+        return self._normalize(values, *self._scales[name])
+
+    def _normalize(self, images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         result = torch.empty(
             images.shape, dtype=torch.float32, device=images.device, memory_format=self._format
         )
-        return torch.addcmul(self._shift, images.float(), self._scale, out=result)
+        return torch.addcmul(shift, images.float(), scale, out=result)
 
 
-def _normalization(dataset: DataSet, normalize: str, device: torch.device) -> tuple[Tensor, Tensor]:
+def _rows(values: Tensor, chosen: slice | Tensor) -> Tensor:
+    return values[chosen] if isinstance(chosen, slice) else values.index_select(0, chosen)
+
+
+def _label(values: Tensor, chosen: slice | Tensor) -> Tensor:
+    rows = _rows(values, chosen)
+    return rows.to(_SERVED.get(rows.dtype, rows.dtype))
+
+
+def _normalization(
+    channels: Channels, normalize: str, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Return scale and shift, each ``(1, C, 1, 1)``: pixel * scale + shift is the input."""
-    mean = torch.tensor(dataset.mean, dtype=torch.float64)
-    std = torch.tensor(dataset.std, dtype=torch.float64)
+    mean = torch.tensor(channels.mean, dtype=torch.float64)
+    std = torch.tensor(channels.std, dtype=torch.float64)
     if normalize == "unit":
         mean, std = torch.zeros_like(mean), torch.ones_like(std)
     std = torch.where(std > 0, std, 1.0)  # a constant channel becomes zero
@@ -141,7 +171,7 @@ def _normalization(dataset: DataSet, normalize: str, device: torch.device) -> tu
     )
 
 
-def _generator(*key: int) -> torch.Generator:
+def _generator(*key: int | str) -> torch.Generator:
     """Return a generator on the CPU whose numbers depend on all parts of the key."""
     digest = hashlib.blake2b("/".join(map(str, key)).encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little"))

@@ -148,7 +148,7 @@ def _part(path: Path) -> Part:
     ):
         raise _corrupt(path, f"`data` is not an array of images of {pixels} bytes")
     labels = {task: _labels(path, content, task, len(images)) for task in SIGNATURE.tasks}
-    return Part(images.reshape(-1, *SHAPE), labels)
+    return Part({"image": images.reshape(-1, *SHAPE)}, labels)
 
 
 def _labels(path: Path, content: dict[str, Any], task: str, count: int) -> np.ndarray[Any, Any]:

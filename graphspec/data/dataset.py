@@ -7,17 +7,18 @@ integer arithmetic or by documented generators, so that every machine gets the s
 from __future__ import annotations
 
 import hashlib
-import random
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphspec.data import hierarchy
+from graphspec.data import hierarchy, targets
 from graphspec.data.source import Part, Raw, Source
+from graphspec.data.splitting import hold_out, strata
 from graphspec.errors import Code, Diagnostic, Severity
 from graphspec.language.signature import Signature
 
@@ -25,20 +26,34 @@ _CHUNK = 512
 """Images summed at a time, so that their float64 copies stay in the processor's cache."""
 
 
+class Channels(NamedTuple):
+    """The values of an image's channels over a whole split, in units of ``[0, 1]``."""
+
+    mean: tuple[float, ...]
+    """Mean of each channel."""
+    std: tuple[float, ...]
+    """Standard deviation of each channel (that of the population)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Some of the images of a data set, in memory.
+    """Some of the samples of a data set, in memory.
 
     Attributes:
-        images: Pixels, uint8 of shape ``(N, C, H, W)``.
-        labels: For each task the class of each image, int64 of shape ``(N,)``.
+        inputs: Tensors by the name of the input, as `graphspec.data.source.Part` says.
+        labels: For each task the target of each sample, likewise.
     """
 
-    images: Tensor
+    inputs: dict[str, Tensor]
     labels: dict[str, Tensor]
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(next(iter(self.labels.values())))
+
+    @property
+    def images(self) -> Tensor:
+        """The input ``image``, of the sources that have one: uint8, ``(N, C, H, W)``."""
+        return self.inputs["image"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +66,11 @@ class DataSet:
         train: The training split without what is held out.
         validation: What is held out; it may be empty.
         test: The official test split.
-        mean: Mean of each channel over the official training split, in units of ``[0, 1]``.
-        std: Standard deviation likewise (that of the population).
-        fingerprint: SHA-256, in hex, of all pixels and labels of the official training and test
+        channels: For each input that is an image the statistics of its channels over the official
+            training split.
+        fingerprint: SHA-256, in hex, of all inputs and labels of the official training and test
             split. It identifies the data, whatever is held out of them.
-        origin: The folder they were read from.
+        origin: The folder or file they were read from.
         warnings: What the user should know about the files.
     """
 
@@ -64,11 +79,15 @@ class DataSet:
     train: Split
     validation: Split
     test: Split
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    channels: dict[str, Channels]
     fingerprint: str
     origin: str
     warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def unit(self) -> str:
+        """What its samples are called: ``images`` or ``samples``."""
+        return "images" if self.channels else "samples"
 
 
 def assemble(source: Source, raw: Raw, validation: float, seed: int) -> DataSet:
@@ -84,60 +103,34 @@ def assemble(source: Source, raw: Raw, validation: float, seed: int) -> DataSet:
         SpecError: ``data-corrupt`` if labels are outside their task or against the hierarchy.
     """
     tasks = source.signature.tasks
-    hierarchy.check(tasks, raw.train.labels, "train")
-    hierarchy.check(tasks, raw.test.labels, "test")
-    held = hold_out(raw.train.labels[hierarchy.finest(tasks)], validation, seed)
-    mean, std = channel_statistics(raw.train.images)
+    for where, part in (("train", raw.train), ("test", raw.test)):
+        targets.check(tasks, part.labels, where, official=bool(source.fingerprint))
+        hierarchy.check(tasks, part.labels, where)
+    held = hold_out(strata(tasks, raw.train.labels, len(raw.train)), validation, seed)
     digest = fingerprint(raw)
     return DataSet(
         name=source.name,
         signature=source.signature,
         train=_split(raw.train, ~held),
         validation=_split(raw.train, held),
-        test=_split(raw.test, np.ones(len(raw.test.images), dtype=np.bool_)),
-        mean=mean,
-        std=std,
+        test=_split(raw.test, np.ones(len(raw.test), dtype=np.bool_)),
+        channels={
+            name: channel_statistics(values)
+            for name, values in raw.train.inputs.items()
+            if is_image(values)
+        },
         fingerprint=digest,
         origin=str(raw.origin),
         warnings=_warnings(source, raw, digest),
     )
 
 
-def hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Choose a stratified part of the samples.
-
-    Of every class as near to the same part as whole samples allow (largest remainders), and never
-    the whole class. The choice rests on `random.Random.random`, the one generator of Python and
-    numpy whose numbers are promised to stay the same in every version.
-
-    Args:
-        labels: Class of each sample, shape ``(N,)``.
-        fraction: Part to choose, from 0 up to but not including 1.
-        seed: Seed of the choice.
-
-    Returns:
-        For each sample whether it is chosen, shape ``(N,)``.
-    """
-    generator = random.Random(seed)
-    keys = np.array([generator.random() for _ in range(len(labels))])
-    members = [np.flatnonzero(labels == value) for value in np.unique(labels)]
-    ties = [generator.random() for _ in members]
-    exact = [fraction * len(indices) for indices in members]
-    counts = [int(share) for share in exact]
-    spare = round(fraction * len(labels)) - sum(counts)
-    by_remainder = sorted(range(len(members)), key=lambda i: (counts[i] - exact[i], ties[i]))
-    for i in by_remainder[: max(spare, 0)]:
-        counts[i] += 1
-    chosen = np.zeros(len(labels), dtype=np.bool_)
-    for indices, count in zip(members, counts, strict=True):
-        order = np.argsort(keys[indices], kind="stable")
-        chosen[indices[order[: min(count, len(indices) - 1)]]] = True
-    return chosen
+def is_image(values: NDArray[Any]) -> bool:
+    """Return whether an input is images: bytes of shape ``(N, C, H, W)``."""
+    return values.dtype == np.uint8 and values.ndim == 4
 
 
-def channel_statistics(
-    images: NDArray[np.uint8],
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(images: NDArray[np.uint8]) -> Channels:
     """Return mean and standard deviation of each channel, in units of ``[0, 1]``.
 
     The sums are those of whole numbers below 2**53, so they are exact in float64 whatever the order
@@ -158,38 +151,40 @@ def channel_statistics(
     sums = list(zip(totals, squares, strict=True))
     mean = tuple(total / (255 * number) for total, _ in sums)
     std = tuple((number * square - total**2) ** 0.5 / (255 * number) for total, square in sums)
-    return mean, std
+    return Channels(mean, std)
 
 
 def fingerprint(raw: Raw) -> str:
-    """Return the SHA-256, in hex, of the pixels and labels of both official splits.
+    """Return the SHA-256, in hex, of the inputs and labels of both official splits.
 
-    Each array is preceded by its name and shape; labels are little-endian 64-bit numbers.
+    Each array is preceded by its name, its shape and, unless it is one of images or classes, its
+    type; numbers are little-endian. The input ``image`` goes by the name ``images``.
     """
     sha = hashlib.sha256()
     for name, part in (("train", raw.train), ("test", raw.test)):
-        _update(sha, f"{name}/images", part.images)
+        for key in sorted(part.inputs):
+            path = "images" if key == "image" else f"inputs/{key}"
+            _update(sha, f"{name}/{path}", part.inputs[key], usual="uint8")
         for task in sorted(part.labels):
-            _update(sha, f"{name}/{task}", part.labels[task])
+            _update(sha, f"{name}/{task}", part.labels[task], usual="int64")
     return sha.hexdigest()
 
 
-def _update(sha: hashlib._Hash, name: str, array: NDArray[Any]) -> None:
+def _update(sha: hashlib._Hash, name: str, array: NDArray[Any], usual: str) -> None:
     little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
-    sha.update(f"{name}{list(array.shape)}\n".encode())
+    kind = "" if array.dtype.name == usual else f" {array.dtype.name}"
+    sha.update(f"{name}{list(array.shape)}{kind}\n".encode())
     sha.update(little.reshape(-1).view(np.uint8).data)
 
 
 def _split(part: Part, chosen: NDArray[np.bool_]) -> Split:
     everything = bool(chosen.all())  # then the arrays are taken as they are, without a copy
-    images = part.images if everything else part.images[chosen]
-    labels = {
-        task: values if everything else values[chosen] for task, values in part.labels.items()
-    }
-    return Split(
-        torch.from_numpy(np.ascontiguousarray(images)),
-        {task: torch.from_numpy(np.ascontiguousarray(values)) for task, values in labels.items()},
-    )
+
+    def tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+        picked = {name: a if everything else a[chosen] for name, a in arrays.items()}
+        return {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in picked.items()}
+
+    return Split(tensors(part.inputs), tensors(part.labels))
 
 
 def _warnings(source: Source, raw: Raw, digest: str) -> tuple[Diagnostic, ...]:

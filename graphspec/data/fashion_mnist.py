@@ -110,7 +110,7 @@ def _part(files: dict[str, bytes], origin: Path, prefix: str) -> Part:
         message = f"`{origin / labels_name}` holds the label {fine.max()}; expected 0 to 9"
         raise fail(Code.DATA_CORRUPT, message, "replace the file by the official one")
     coarse = np.asarray(PARENTS, dtype=np.int64)[fine]
-    return Part(images.reshape(-1, *shape), {"fine": fine, "coarse": coarse})
+    return Part({"image": images.reshape(-1, *shape)}, {"fine": fine, "coarse": coarse})
 
 
 def _folder(root: Path | None) -> Path:

@@ -7,13 +7,13 @@ A node's name is its place in the tree: ``stage2.1.conv_a`` is the child ``conv_
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
 from graphspec.graph.inits import apply
-from graphspec.graph.ir import Graph, Tie, Weights
+from graphspec.graph.ir import Graph, Weights, place_of
 from graphspec.graph.parts import build_weights
 from graphspec.ops.modules import TransposedLinear
 from graphspec.ops.registry import Call
@@ -73,53 +73,44 @@ def place(root: nn.Module, name: str, part: nn.Module) -> None:
     at.add_module(last, part)
 
 
-def in_order(weights: Mapping[str, Weights]) -> Iterator[Weights]:
-    """Yield weights such that each comes after those that it needs."""
-    done: set[str] = set()
-    for name in weights:
-        waiting = [name]
-        while waiting:
-            current = waiting[-1]
-            missing = [other for other in weights[current].needs if other not in done]
-            if current not in done and missing:
-                waiting.extend(missing)
-                continue
-            waiting.pop()
-            if current not in done:
-                done.add(current)
-                yield weights[current]
-
-
 def _relate(root: nn.Module, weights: Mapping[str, Weights]) -> None:
-    """Copy, share and tie parameters, and freeze them, each after what it depends on."""
-    related = [each for each in in_order(weights) if each.needs and each.layer_of is None]
-    for each in related:
-        if each.copy_of is not None and each.is_module:
-            original = root.get_submodule(each.copy_of)
-            root.get_submodule(each.name).load_state_dict(original.state_dict())
-    for each in related:
-        if each.parameters_of is not None and each.is_module:
-            _share(root.get_submodule(each.name), root.get_submodule(each.parameters_of))
-    for each in related:
-        for parameter, tie in each.ties.items():
-            _tie(root, each.name, parameter, tie)
+    """Share and tie parameters, then copy values, then freeze what is frozen."""
+    built = [each for each in weights.values() if each.is_module and each.layer_of is None]
+    for each in built:
+        if each.ties or each.parameters_of is not None:
+            _share(root, each, weights)
+    copied: set[str] = set()
+    for each in built:
+        chain = [each]  # a copy of a copy starts as that one does
+        while (first := chain[-1].copy_of) is not None and chain[-1].name not in copied:
+            chain.append(weights[first])
+        for copy in reversed([one for one in chain if one.copy_of and one.name not in copied]):
+            copied.add(copy.name)
+            _copy(root.get_submodule(copy.name), root.get_submodule(str(copy.copy_of)))
     for each in weights.values():
         if not each.trainable and each.is_module:
             root.get_submodule(each.name).requires_grad_(False)
 
 
-def _share(module: nn.Module, owner: nn.Module) -> None:
-    """Make the parameters of a module those of another of the same structure."""
-    for name, parameter in list(owner.named_parameters(remove_duplicate=False)):
+def _share(root: nn.Module, each: Weights, weights: Mapping[str, Weights]) -> None:
+    """Make parameters those of their owners; no owner's own are ever replaced."""
+    module = root.get_submodule(each.name)
+    for name in each.parameters:
+        place = place_of(weights, each.name, name)
+        if (place.owner, place.parameter) == (each.name, name):
+            continue
         path, _, last = name.rpartition(".")
+        if place.transposed:
+            module.get_submodule(path).__class__ = TransposedLinear
+        parameter = root.get_submodule(place.owner).get_parameter(place.parameter)
         setattr(module.get_submodule(path), last, parameter)
 
 
-def _tie(root: nn.Module, name: str, parameter: str, tie: Tie) -> None:
-    path, _, last = parameter.rpartition(".")
-    theirs, _, their_last = tie.parameter.rpartition(".")
-    module = root.get_submodule(name).get_submodule(path)
-    owner = root.get_submodule(tie.owner).get_submodule(theirs)
-    if tie.transposed:
-        module.__class__ = TransposedLinear
-    setattr(module, last, getattr(owner, their_last))
+def _copy(module: nn.Module, original: nn.Module) -> None:
+    """Give a module the values of another of the same structure."""
+    state = original.state_dict()
+    for path, part in original.named_modules():
+        if isinstance(part, TransposedLinear):
+            name = f"{path}.weight" if path else "weight"
+            state[name] = state[name].t()
+    module.load_state_dict(state)

@@ -164,6 +164,53 @@ def _is_differentiable(weights: Weights) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a parameter lives.
+
+    Attributes:
+        owner: The weights that own it.
+        parameter: Its name there.
+        transposed: Whether it is used transposed.
+    """
+
+    owner: str
+    parameter: str
+    transposed: bool = False
+
+
+def place_of(weights: Mapping[str, Weights], name: str, parameter: str) -> Place:
+    """Follow ties and shared parameters to where a parameter lives.
+
+    Args:
+        weights: All weights by name; one that was left out because of a mistake ends the way.
+        name: The weights that use the parameter.
+        parameter: Its name among theirs.
+
+    Returns:
+        The place; where ties go in a circle, the place at which the way came back.
+    """
+    at = Place(name, parameter)
+    seen: set[tuple[str, str]] = set()
+    while (at.owner, at.parameter) not in seen:
+        seen.add((at.owner, at.parameter))
+        each = weights[at.owner]
+        tie = each.ties.get(at.parameter)
+        if each.layer_of is not None:
+            inside = f"{at.owner[len(each.layer_of) + 1 :]}.{at.parameter}"
+            then = Place(each.layer_of, inside, at.transposed)
+        elif tie is not None:
+            then = Place(tie.owner, tie.parameter, at.transposed != tie.transposed)
+        elif each.parameters_of is not None:
+            then = Place(each.parameters_of, at.parameter, at.transposed)
+        else:
+            break
+        if then.owner not in weights:
+            break
+        at = then
+    return at
+
+
 def needed_by(weights: Mapping[str, Weights], names: Iterable[str]) -> set[str]:
     """Return the weights of these names and all that they cannot be built without."""
     found = set(names)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from graphspec.errors import Code, Sink, Span, arrows
-from graphspec.graph.ir import Tie, Weights
+from graphspec.graph.ir import Tie, Weights, place_of
 from graphspec.language.forms import CopyNode, LayersNode, NodeSpec, OpNode, ShareNode
 from graphspec.language.models import Spec
 from graphspec.language.reader import Tree
@@ -197,6 +197,24 @@ class Owners:
                 if tie is not None:
                     ties[parameter] = tie
             self.weights[name] = replace(self.weights[name], ties=ties)
+        self._untie_circles()
+
+    def _untie_circles(self) -> None:
+        """Report parameters that are tied to each other in a circle, and take the tie away."""
+        for name in list(self.weights):
+            for parameter, tie in self.weights[name].ties.items():
+                place = place_of(self.weights, name, parameter)
+                if tie.owner == name or (place.owner, place.parameter) != (name, parameter):
+                    continue
+                self.sink.error(
+                    Code.SHARE_CYCLE,
+                    tie.span,
+                    f"`{name}.{parameter}` is tied to `{tie.owner}.{tie.parameter}`, which is "
+                    "tied to it in its turn",
+                    "remove one of the two ties",
+                )
+                ties = {n: t for n, t in self.weights[name].ties.items() if n != parameter}
+                self.weights[name] = replace(self.weights[name], ties=ties)
 
     def _tie_to(self, name: str, parameter: str, target: str) -> Tie | None:
         span = self.spec.locate("nodes", name, "tie", parameter)

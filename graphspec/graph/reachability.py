@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from graphspec.errors import Diagnostic
-from graphspec.graph.ir import Graph, Tie, Weights
+from graphspec.graph.ir import Graph, Place, Weights, place_of
 from graphspec.ops.types import TensorType
 
 
@@ -51,53 +51,30 @@ def parameters(graph: Graph) -> Mapping[str, Parameter]:
     tasks: dict[str, set[str]] = {}
     users: dict[str, dict[str, None]] = {}
     frozen: set[str] = set()
-    places: dict[str, tuple[str, str]] = {}
+    places: dict[str, Place] = {}
     for weights in graph.weights.values():
         reached = reached_parameters(graph, weights)
         for name in weights.parameters:
-            owner, own_name = owner_of(graph.weights, weights.name, name)
-            full = f"{owner}.{own_name}"
-            places[full] = (owner, own_name)
+            place = place_of(graph.weights, weights.name, name)
+            full = f"{place.owner}.{place.parameter}"
+            places[full] = place
             tasks.setdefault(full, set()).update(reached[name])
-            users.setdefault(full, {owner: None})[weights.name] = None
+            users.setdefault(full, {place.owner: None})[weights.name] = None
             if not weights.trainable:
                 frozen.add(full)
     return MappingProxyType(
         {
             full: Parameter(
                 full,
-                owner,
-                graph.weights[owner].parameters[name],
+                place.owner,
+                graph.weights[place.owner].parameters[place.parameter],
                 frozenset(() if full in frozen else tasks[full]),
                 full not in frozen,
                 tuple(users[full]),
             )
-            for full, (owner, name) in places.items()
+            for full, place in places.items()
         }
     )
-
-
-def owner_of(weights: Mapping[str, Weights], name: str, parameter: str) -> tuple[str, str]:
-    """Return the weights that own a parameter, and its name there.
-
-    Args:
-        weights: All weights by name.
-        name: The weights that use it.
-        parameter: Its name among their parameters.
-    """
-    # Relations have no circles, and one to weights with a mistake, which are left out, ends here.
-    while True:
-        each = weights[name]
-        tie = each.ties.get(parameter)
-        if each.layer_of is not None:
-            target = each.layer_of, f"{name[len(each.layer_of) + 1 :]}.{parameter}"
-        elif tie is not None:
-            target = tie.owner, tie.parameter
-        else:
-            target = each.parameters_of or name, parameter
-        if target[0] == name or target[0] not in weights:
-            return name, parameter
-        name, parameter = target
 
 
 def reached_parameters(graph: Graph, weights: Weights) -> Mapping[str, frozenset[str]]:
@@ -276,15 +253,13 @@ def _relations(all_: Mapping[str, Weights], weights: Weights) -> Iterator[tuple[
         yield weights.parameters_of, Link(weights.name, "parameters", "", size_of(weights))
     if weights.copy_of is not None:
         yield weights.copy_of, Link(weights.name, "copy", "", 0)
-    tied: dict[str, list[tuple[str, Tie]]] = {}
-    for name, tie in weights.ties.items():
-        owner, parameter = owner_of(all_, weights.name, name)
-        at = Tie(owner, parameter, tie.span, tie.transposed)
-        tied.setdefault(owner, []).append((name, at))
-    for owner, ties in tied.items():
-        words = [
-            f"{name} is {tie.parameter}" + (" transposed" if tie.transposed else "")
-            for name, tie in ties
-        ]
-        count = sum(weights.parameters[name].size_per_sample for name, _ in ties)
-        yield owner, Link(weights.name, "tie", ", ".join(words), count)
+    tied: dict[str, list[str]] = {}
+    counts: dict[str, int] = {}
+    for name in weights.ties:
+        place = place_of(all_, weights.name, name)
+        words = f"{name} = {place.parameter}" + (" transposed" if place.transposed else "")
+        tied.setdefault(place.owner, []).append(words)
+        size = weights.parameters[name].size_per_sample
+        counts[place.owner] = counts.get(place.owner, 0) + size
+    for owner, texts in tied.items():
+        yield owner, Link(weights.name, "tie", ", ".join(texts), counts[owner])

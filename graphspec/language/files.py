@@ -60,6 +60,8 @@ def replacing(path: Path, what: str = "file") -> Iterator[Path]:
     target = path.resolve()
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
+        if not target.parent.is_dir():  # now, not after a long time of work
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         try:
             yield part
             with part.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The specs that come with graphspec, found by a bare name such as ``arch5``."""
+"""The specs that come with graphspec, found by a bare name such as ``arch5`` or ``resnet18``."""
 
 from __future__ import annotations
 
@@ -25,13 +25,18 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Path | None:
-    """Return the file of a shipped spec by its bare name or file name, or None."""
+    """Return the file of a shipped spec by its bare name or file name, or None.
+
+    Folders may be left out where that leaves one spec: ``resnet18`` is ``zoo/resnet18``.
+    """
     root = folder()
     for candidate in (root / name, *(root / f"{name}{suffix}" for suffix in _SUFFIXES)):
         inside = root.resolve() in candidate.resolve().parents
         if inside and candidate.is_file():
             return candidate
-    return None
+    ending = "/" + name.removesuffix(".yaml")
+    inner = [each for each in names() if each.endswith(ending)]
+    return root / f"{inner[0]}.yaml" if len(inner) == 1 else None
 
 
 def locate(name: str | Path) -> Path:

@@ -7,9 +7,9 @@ trainer, which owns their table (`graphspec.training.losses`).
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.language.recipe import Section
 from graphspec.language.signature import TaskSpec, TaskType
@@ -23,6 +23,13 @@ def _countable(shape: list[int] | None) -> list[int] | None:
         message = f"one target has {prod(shape):,} numbers, more than {MAX_CLASSES:,}"
         raise ValueError(message)
     return shape
+
+
+def _weights(value: Any) -> Any:
+    if value is None or value == "balanced" or isinstance(value, list):
+        return value
+    message = f"expected `balanced` or a list of numbers, one for each class, got `{value}`"
+    raise ValueError(message)
 
 
 class Task(Section):
@@ -45,7 +52,10 @@ class Task(Section):
     """Factor of the task's loss in the sum."""
     loss: str | None = Field(None, examples=["cross_entropy", "mse", "huber"])
     """Name of the loss; by the type `cross_entropy`, `binary_cross_entropy` or `mse` by default."""
-    class_weights: Literal["balanced"] | list[Annotated[float, Field(ge=0.0)]] | None = None
+    class_weights: Annotated[
+        Literal["balanced"] | list[Annotated[float, Field(ge=0.0)]] | None,
+        BeforeValidator(_weights),
+    ] = None
     """Factors of the classes in the loss, one each: a list, or `balanced` for factors that make up
     for unequal numbers in the training split. In `multilabel` they are factors of the positives."""
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)

@@ -46,6 +46,7 @@ class ParameterArgs(Args):
     family="other",
     arity=Arity(0, 1),
     shorthand="shape",
+    differentiable=False,  # of its input only the number of samples is used
     example="""\
 graphspec: 1
 name: parameter

@@ -10,7 +10,8 @@ from graphspec import compiler
 from graphspec.compiler import Checked, Overrides
 from graphspec.errors import Code, Sink, Span
 from graphspec.language.recipe import Train
-from graphspec.training import devices, metrics, optimizers
+from graphspec.language.signature import TaskSpec, TaskType
+from graphspec.training import devices, losses, metrics, optimizers
 from graphspec.training.optimizers import Spans
 
 if TYPE_CHECKING:
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
     from graphspec.language.models import Spec
 
 
-def check(train: Train, tasks: Mapping[str, int] | None, sink: Sink, span: Spans) -> None:
+def check(train: Train, tasks: Mapping[str, TaskSpec] | None, sink: Sink, span: Spans) -> None:
     """Report the mistakes of a ``train:`` section that its model cannot see.
 
     Nothing depends on this machine: a spec for CUDA is valid on a laptop.
 
     Args:
         train: The recipe.
-        tasks: Number of classes by task, or None where they are not known; then names of metrics
+        tasks: The tasks that are predicted, or None where they are not known; then names of metrics
             are not looked at.
         sink: Where mistakes go: ``bad-value``, ``unknown-argument``, ``bad-argument``,
             ``bad-device``.
@@ -66,9 +67,42 @@ def check_recipe(spec: Spec, graph: Graph | None, sink: Sink) -> None:
         graph: Its graph, or None where that has mistakes.
         sink: Where mistakes go: see `check`.
     """
-    tasks = None if graph is None else {name: task.classes for name, task in graph.tasks.items()}
+    tasks = None if graph is None else graph.tasks
 
     def span(path: tuple[str, ...], key: bool = False) -> Span | None:
         return spec.locate(*path, key=key)
 
     check(spec.train, tasks, sink, span)
+    losses.check(spec.tasks, _kinds(spec, graph), _classes(spec, graph), sink, span)
+    if tasks is not None:
+        _check_augmentation(spec, tasks, sink)
+
+
+def _kinds(spec: Spec, graph: Graph | None) -> dict[str, TaskType]:
+    """Return the types of the tasks as far as they are known."""
+    kinds: dict[str, TaskType] = {n: t.type for n, t in spec.tasks.items() if t.type is not None}
+    if spec.data is None:
+        kinds = {name: kinds.get(name, "classification") for name in spec.tasks}
+    return kinds | ({} if graph is None else {n: task.type for n, task in graph.tasks.items()})
+
+
+def _classes(spec: Spec, graph: Graph | None) -> dict[str, int]:
+    """Return the numbers of classes as far as they are known."""
+    found = {n: t.classes for n, t in spec.tasks.items() if t.classes is not None}
+    return found | ({} if graph is None else {n: task.classes for n, task in graph.tasks.items()})
+
+
+def _check_augmentation(spec: Spec, tasks: Mapping[str, TaskSpec], sink: Sink) -> None:
+    """Report images that would move while the positions of their targets stay."""
+    if spec.data is None or spec.data.augment == "none":
+        return
+    for name, task in tasks.items():
+        placed = task.type == "segmentation" or len(task.shape) > 1
+        if placed:
+            sink.error(
+                Code.BAD_VALUE,
+                spec.locate("data", "augment"),
+                f"`augment: {spec.data.augment}` moves images, but not the targets of `{name}`, "
+                "which have positions",
+                "write `augment: none`",
+            )

@@ -1,13 +1,13 @@
-"""The learning curves of a run as a picture: loss, and accuracy per task, over epochs."""
+"""The learning curves of a run as a picture: loss, and the metric of each task, over epochs."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphspec.training.metrics import TOP
+from graphspec.training.measures import MEASURES, found
 from graphspec.training.observer import Record
 
 if TYPE_CHECKING:
@@ -36,14 +36,12 @@ _LIGHT = _Palette("#ffffff", "#1f2933", "#d9dee5", "#b4560b", "#0b5cad", "#5b677
 _DARK = _Palette("#161b22", "#e6e9ee", "#39414d", "#f2a65a", "#6cb2f7", "#a3adba")
 
 
-def draw(
-    records: Sequence[Record], classes: Mapping[str, int], best_epoch: int, dark: bool = False
-) -> bytes:
+def draw(records: Sequence[Record], best_epoch: int, dark: bool = False) -> bytes:
     """Draw the curves.
 
     Args:
-        records: The lines of ``metrics.jsonl``.
-        classes: Number of classes by task, one panel each besides the loss.
+        records: The lines of ``metrics.jsonl``; there is a panel for the loss and one for each
+            task, with the metric that says most.
         best_epoch: The epoch whose weights were kept, marked in every panel; 0 for none.
         dark: Whether for a dark ground.
 
@@ -56,7 +54,13 @@ def draw(
     from matplotlib.ticker import PercentFormatter
 
     palette = _DARK if dark else _LIGHT
-    panels = [("loss", "loss"), *((f"{task}/top1", f"{task}: accuracy") for task in classes)]
+    tasks = found(records[0] if records else ())
+    panels = [("loss", "loss")]
+    panels += [
+        (f"{task}/{names[0]}", f"{task}: {MEASURES[names[0]].words}")
+        for task, names in tasks.items()
+        if names
+    ]
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     size = (_PANEL_INCHES[0] * columns, _PANEL_INCHES[1] * rows + _LEGEND_INCHES)
@@ -74,15 +78,14 @@ def draw(
         axes = figure.add_subplot(rows, columns, number)
         _dress(axes, title, palette)
         _lines(axes, records, metric, palette)
-        if metric != "loss":
-            task = metric.rsplit("/", 1)[0]
-            if classes[task] > TOP:
-                _lines(axes, records, f"{task}/top5", palette, thin=True)
+        if metric.endswith("/top1"):
+            _lines(axes, records, metric.replace("/top1", "/top5"), palette, thin=True)
+        if MEASURES[metric.rpartition("/")[2]].is_part:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         if best_epoch:
             axes.axvline(best_epoch, color=palette.mark, linewidth=1, linestyle="--", zorder=1)
     figure.legend(
-        handles=_legend(palette, max(classes.values(), default=0) > TOP, bool(best_epoch)),
+        handles=_legend(palette, any("top5" in n for n in tasks.values()), bool(best_epoch)),
         loc="lower center",
         ncols=4,
         frameon=False,

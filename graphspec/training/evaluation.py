@@ -1,4 +1,9 @@
-"""Evaluation of a model on one split: losses, accuracies, agreement and confusion."""
+"""Evaluation of a model on one split: losses, metrics, agreement and confusion.
+
+Classifications are measured by torchmetrics. The other types are counted by the same sums as the
+running means of training (`graphspec.training.statistics`), which are exact: torchmetrics takes
+logits that all lie in [0, 1] for probabilities, and gives an R2 of 1 to targets of small numbers.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,8 @@ from torch import Tensor, nn
 
 from graphspec.language.signature import TaskSpec
 from graphspec.training.losses import Losses
-from graphspec.training.metrics import TOP
+from graphspec.training.measures import TOP, of_tasks
+from graphspec.training.statistics import statistics
 
 Forward = Callable[..., Mapping[str, Tensor]]
 
@@ -22,7 +28,7 @@ class Evaluation:
     """What a model reaches on a split.
 
     Attributes:
-        scores: ``loss`` and, for each task, ``TASK/loss``, ``TASK/top1`` and perhaps ``TASK/top5``.
+        scores: ``loss`` and, for each task, ``TASK/loss`` and its metrics.
         samples: Number of samples.
         seconds: Time it took.
         agreement: For each task that has a parent, the part of samples whose predicted class lies
@@ -44,10 +50,17 @@ class Evaluation:
 
 
 def coarse_tasks(tasks: Mapping[str, TaskSpec]) -> tuple[str, ...]:
-    """Return the tasks whose confusion is worth a look: parents, else the one of fewest classes."""
+    """Return the tasks whose confusion is worth a look.
+
+    Returns:
+        Classifications that are parents, else the one of fewest classes, if there is any.
+    """
+    classified = [name for name, task in tasks.items() if task.type == "classification"]
     parents = {task.parent for task in tasks.values()}
-    found = tuple(name for name in tasks if name in parents)
-    return found or (min(tasks, key=lambda name: tasks[name].classes),)
+    found = tuple(name for name in classified if name in parents)
+    if found or not classified:
+        return found
+    return (min(classified, key=lambda name: tasks[name].classes),)
 
 
 def evaluate(
@@ -61,7 +74,8 @@ def evaluate(
     """Evaluate a model, in evaluation mode and without gradients; its mode is restored.
 
     Args:
-        model: Called with the inputs by name; gives logits of shape ``(N, classes)`` by task.
+        model: Called with the inputs by name; gives predictions of shape ``(N, ...)`` by task. One
+            that takes true labels is not given any.
         batches: Values with ``inputs`` and ``labels`` by name.
         losses: The loss.
         tasks: The tasks that the model predicts.
@@ -87,7 +101,7 @@ def evaluate(
 
 
 class _Scoreboard:
-    """The metrics of one evaluation, accumulated on the device by torchmetrics."""
+    """The metrics of one evaluation, accumulated on the device."""
 
     def __init__(self, losses: Losses, tasks: Mapping[str, TaskSpec], device: torch.device) -> None:
         from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
@@ -96,8 +110,18 @@ class _Scoreboard:
         self._losses = losses
         self._tasks = tasks
         self._sums: dict[str, Tensor] = {}
+        self._basis: dict[str, Tensor] = {}
         self._accuracy: dict[str, Any] = {}
+        exact = torch.float32 if device.type == "mps" else torch.float64
+        self._statistics = {
+            name: statistics(task, exact)
+            for name, task in tasks.items()
+            if task.type != "classification"
+        }
+        self._counts: dict[str, Tensor] = {}
         for name, task in tasks.items():
+            if task.type != "classification":
+                continue
             for top in (1, TOP) if task.classes > TOP else (1,):
                 self._accuracy[f"{name}/top{top}"] = MulticlassAccuracy(
                     task.classes, top_k=top, average="micro", validate_args=False
@@ -118,7 +142,12 @@ class _Scoreboard:
         count = len(next(iter(labels.values())))
         self.samples += count
         for name, loss in parts.items():
-            self._sums[name] = self._sums.get(name, torch.zeros_like(loss)) + loss * count
+            basis = self._losses.basis(name, labels[name])
+            if basis is not None:
+                _add(self._basis, name, basis)
+            _add(self._sums, name, loss * (count if basis is None else basis))
+        for name, each in self._statistics.items():
+            _add(self._counts, name, each.count(outputs[name], labels[name]))
         for key, accuracy in self._accuracy.items():
             name = key.rsplit("/", 1)[0]
             accuracy.update(outputs[name], labels[name])
@@ -126,24 +155,33 @@ class _Scoreboard:
             matrix.update(outputs[name].argmax(1), labels[name])
         for name, parents in self._maps.items():
             coarse = outputs[str(self._tasks[name].parent)].argmax(1)
-            agreed = (parents[outputs[name].argmax(1)] == coarse).sum()
-            self._agreed[name] = self._agreed.get(name, torch.zeros_like(agreed)) + agreed
+            _add(self._agreed, name, (parents[outputs[name].argmax(1)] == coarse).sum())
 
     def result(self, started: float) -> Evaluation:
-        parts = {name: float(total) / self.samples for name, total in self._sums.items()}
+        parts = {name: self._mean(name, float(total)) for name, total in self._sums.items()}
         scores = {"loss": self._losses.total(parts)}
-        for name in self._tasks:
-            scores[f"{name}/loss"] = parts[name]
-            for top in (1, TOP):
-                key = f"{name}/top{top}"
-                if key in self._accuracy:
-                    # torchmetrics divides in float32; the number of hits is whole
-                    hits = round(float(self._accuracy[key].compute()) * self.samples)
-                    scores[key] = hits / self.samples
+        scores |= {f"{name}/loss": parts[name] for name in self._tasks}
+        for key, accuracy in self._accuracy.items():
+            # torchmetrics divides in float32; the number of hits is whole
+            scores[key] = round(float(accuracy.compute()) * self.samples) / self.samples
+        for name, each in self._statistics.items():
+            found = each.scores(self._counts[name].cpu(), self.samples)
+            scores |= {f"{name}/{metric}": value for metric, value in found.items()}
         return Evaluation(
-            scores=scores,
+            scores={key: scores[key] for key in of_tasks(self._tasks)},
             samples=self.samples,
             agreement={name: int(n) / self.samples for name, n in self._agreed.items()},
             confusion={n: matrix.compute().tolist() for n, matrix in self._confusion.items()},
             seconds=time.perf_counter() - started,
         )
+
+    def _mean(self, name: str, total: float) -> float:
+        """Return the mean loss of a task, over samples or over what counts."""
+        if name not in self._basis:
+            return total / self.samples
+        basis = float(self._basis[name])
+        return total / basis if basis else total
+
+
+def _add(sums: dict[str, Tensor], name: str, value: Tensor) -> None:
+    sums[name] = sums.get(name, torch.zeros_like(value)) + value

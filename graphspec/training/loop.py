@@ -1,6 +1,7 @@
 """The training loop: fit, epoch, step.
 
-It knows nothing of specs: a model is something that takes inputs by name and gives logits by task.
+It knows nothing of specs: a model is something that takes inputs by name and gives predictions by
+task. One with a true ``takes_labels`` is given the true labels too while it learns.
 What does not change during a run is a `Job`, what does is a `State`, and the state is what a
 checkpoint holds. Nothing in a step waits for the device; numbers are fetched about twice a second.
 """
@@ -42,7 +43,7 @@ class Sample(Protocol):
 
     @property
     def labels(self) -> Mapping[str, Tensor]:
-        """True classes by task."""
+        """Targets by task."""
 
 
 class Stream(Protocol):
@@ -86,11 +87,6 @@ class Job:
     observer: Observer
     stop: Interrupts = field(default_factory=Interrupts)
 
-    @property
-    def classes(self) -> dict[str, int]:
-        """Number of classes by task."""
-        return {name: task.classes for name, task in self.tasks.items()}
-
 
 def fit(job: Job, state: State) -> bool:
     """Train from where ``state`` is until the last epoch, early stopping or an interruption.
@@ -118,7 +114,7 @@ def fit(job: Job, state: State) -> bool:
 
 def _epoch(job: Job, state: State, clock: _Clock) -> Record | None:
     """Train to the end of the current epoch; None if interrupted. The means are in the state."""
-    meter = Meter(job.classes, job.device)
+    meter = Meter(job.tasks, job.losses, job.device)
     if state.totals:
         meter.load_state_dict(state.totals)
     pulse = _Pulse(job, state, meter, clock)
@@ -139,7 +135,10 @@ def _epoch(job: Job, state: State, clock: _Clock) -> Record | None:
 
 def _step(job: Job, state: State, meter: Meter, batch: Sample) -> None:
     state.optimizer.zero_grad(set_to_none=True)
-    outputs = state.model(**batch.inputs)
+    if getattr(state.model, "takes_labels", False):
+        outputs = state.model(**batch.inputs, labels=batch.labels)
+    else:
+        outputs = state.model(**batch.inputs)
     loss, parts = job.losses(outputs, batch.labels)
     loss.backward()  # type: ignore[no-untyped-call]
     state.optimizer.step()
@@ -289,7 +288,7 @@ class _Pulse:
         Raises:
             SpecError: ``loss-not-finite``.
         """
-        scores = self._meter.scores(self._job.losses)
+        scores = self._meter.scores()
         if not all(math.isfinite(score) for score in scores.values()):
             first, last = self._good_step + 1, self._state.step
             where = f"at step {last}" if first >= last else f"between steps {first} and {last}"

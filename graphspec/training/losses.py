@@ -1,4 +1,4 @@
-"""The loss of a multi-task model: a weighted sum of one cross-entropy per task."""
+"""The loss of a multi-task model: a weighted sum of one loss per task."""
 
 from __future__ import annotations
 
@@ -6,18 +6,34 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from graphspec.errors import Code, Sink, did_you_mean
+from graphspec.language.signature import TaskSpec, TaskType
+from graphspec.language.tasks import Task
+from graphspec.training import class_weights
+from graphspec.training.objectives import LOSSES, CrossEntropy, Loss, Objective, Options, suited
+from graphspec.training.optimizers import Spans
 
 
 class Losses:
-    """Cross-entropy per task and their weighted sum.
+    """The loss of every task, and their weighted sum.
 
     Attributes:
         weights: The factor of each task's loss in the sum.
+        class_weights: For each task that has them the factors of its classes.
     """
 
-    def __init__(self, weights: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        objectives: Mapping[str, Objective] | None = None,
+        class_weights: Mapping[str, list[float]] | None = None,
+    ) -> None:
+        """Join losses; a task without one of its own has the plain cross-entropy."""
+        own = objectives or {}
         self.weights = dict(weights)
+        self.class_weights = dict(class_weights or {})
+        self._objectives = {t: own.get(t) or CrossEntropy(Options()) for t in self.weights}
 
     def __call__(
         self, outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor]
@@ -25,15 +41,16 @@ class Losses:
         """Compute the losses of one batch.
 
         Args:
-            outputs: Logits by task, each of shape ``(N, classes)``.
-            labels: True classes by task, each int64 of shape ``(N,)``.
+            outputs: What the model gives by task, each of shape ``(N, ...)``.
+            labels: The targets by task.
 
         Returns:
-            The weighted sum, a scalar to call ``backward`` on, and the loss of each task: means
-            over the batch, before weighting.
+            The weighted sum, a scalar to call ``backward`` on, and the loss of each task, before
+            weighting.
         """
         parts = {
-            task: functional.cross_entropy(outputs[task], labels[task]) for task in self.weights
+            task: objective(outputs[task], labels[task])
+            for task, objective in self._objectives.items()
         }
         terms = [
             loss if self.weights[task] == 1.0 else self.weights[task] * loss
@@ -44,6 +61,103 @@ class Losses:
             total = torch.add(total, term)
         return total, parts
 
+    def basis(self, task: str, labels: Tensor) -> Tensor | None:
+        """Return over how much a task's loss of a batch is the mean; None: over its samples."""
+        return self._objectives[task].basis(labels)
+
     def total(self, parts: Mapping[str, float]) -> float:
         """Return the weighted sum of losses that are numbers already."""
         return sum(weight * parts[task] for task, weight in self.weights.items())
+
+
+def make(
+    tasks: Mapping[str, TaskSpec],
+    sections: Mapping[str, Task],
+    labels: Mapping[str, Tensor],
+    device: torch.device,
+) -> Losses:
+    """Make the loss of a run.
+
+    Args:
+        tasks: The tasks that the model predicts.
+        sections: What the spec says of them.
+        labels: The targets of the training split by task, from which balanced weights follow.
+        device: Where the losses are computed.
+    """
+    factors: dict[str, float] = {}
+    objectives: dict[str, Objective] = {}
+    recorded: dict[str, list[float]] = {}
+    for name, task in tasks.items():
+        section = sections.get(name) or Task()
+        factors[name] = section.weight
+        own = class_weights.resolve(section.class_weights, task, labels[name])
+        if own is not None:
+            recorded[name] = own
+        options = Options(
+            None if own is None else torch.tensor(own, device=device),
+            section.label_smoothing,
+            task.ignore_index,
+        )
+        loss = LOSSES.get(section.loss or suited(task.type)[0])
+        objectives[name] = loss.make(options)
+    return Losses(factors, objectives, recorded)
+
+
+def check(
+    sections: Mapping[str, Task],
+    kinds: Mapping[str, TaskType],
+    classes: Mapping[str, int],
+    sink: Sink,
+    span: Spans,
+) -> None:
+    """Report what a ``tasks:`` section says of losses that cannot be.
+
+    Args:
+        sections: The section.
+        kinds: The type of each task, where it is known.
+        classes: The number of classes of each task, where it is known.
+        sink: Where ``bad-value`` goes.
+        span: Where a path of the spec stands.
+    """
+    for name, task in sections.items():
+        if name not in kinds:
+            continue
+        loss = _loss(name, task, kinds[name], sink, span)
+        if loss is None:
+            continue
+        stated = {"class_weights": task.class_weights, "label_smoothing": task.label_smoothing}
+        wrong = [key for key, value in stated.items() if value and key not in loss.takes]
+        for key in wrong:
+            message = f"`{key}` is not for a {kinds[name]} task such as `{name}`"
+            sink.error(Code.BAD_VALUE, span(("tasks", name, key)), message, "leave it out")
+        if isinstance(task.class_weights, list) and "class_weights" not in wrong:
+            _check_weights(name, task.class_weights, classes.get(name), sink, span)
+
+
+def _loss(name: str, task: Task, kind: TaskType, sink: Sink, span: Spans) -> Loss | None:
+    """Return the loss of a task, or None where it names one that it cannot have (reported)."""
+    fitting = suited(kind)
+    asked = task.loss or fitting[0]
+    place = span(("tasks", name, "loss"))
+    if asked not in LOSSES:
+        hint = did_you_mean(asked, fitting, f"losses of a {kind} task")
+        sink.error(Code.BAD_VALUE, place, f"there is no loss `{asked}`", hint)
+        return None
+    if asked not in fitting:
+        message = f"`loss: {asked}` is not for a {kind} task such as `{name}`"
+        known = ", ".join(fitting)
+        sink.error(Code.BAD_VALUE, place, message, f"losses of a {kind} task: {known}")
+        return None
+    return LOSSES.get(asked)
+
+
+def _check_weights(
+    name: str, weights: list[float], classes: int | None, sink: Sink, span: Spans
+) -> None:
+    place = span(("tasks", name, "class_weights"))
+    if classes is not None and len(weights) != classes:
+        message = f"`class_weights` of `{name}` has {len(weights)} numbers for {classes} classes"
+        sink.error(Code.BAD_VALUE, place, message, "give one for each class, or write `balanced`")
+    elif not any(weights):
+        message = f"all `class_weights` of `{name}` are 0, so there is nothing to learn"
+        sink.error(Code.BAD_VALUE, place, message, "give a class a weight above 0")

@@ -23,7 +23,7 @@ class Header:
         folder: The run folder.
         data: Name of the data set.
         samples: Number of samples by split: ``train``, ``validation``, ``test``.
-        tasks: Number of classes by task.
+        tasks: What is predicted by task, in words, e.g. ``10 classes``.
         weights: Factor of each task's loss.
         parameters: Number of trainable parameters, shared ones once.
         device: The device in words.
@@ -33,13 +33,14 @@ class Header:
         start_epoch: Epochs that are done already (0 unless the run is resumed).
         seed: The seed.
         facts: The choices that make a run faster, as label and value, each with its switch in docs.
+        unit: What samples are called: ``images`` or ``samples``.
     """
 
     name: str
     folder: Path
     data: str
     samples: Mapping[str, int]
-    tasks: Mapping[str, int]
+    tasks: Mapping[str, str]
     weights: Mapping[str, float]
     parameters: int
     device: str
@@ -49,6 +50,7 @@ class Header:
     start_epoch: int
     seed: int
     facts: tuple[tuple[str, str], ...] = ()
+    unit: str = "images"
 
 
 @dataclass(frozen=True)

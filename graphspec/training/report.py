@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graphspec.training import curves, folder, summary
+from graphspec.training.measures import MEASURES, percent
 from graphspec.training.observer import Record
 
 _MATRIX_CLASSES = 60
@@ -36,8 +37,7 @@ def render(run: Path, found: Mapping[str, Any], records: Sequence[Record]) -> st
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.filters.update(percent=summary.percent, duration=summary.duration)
-    classes = {name: task["classes"] for name, task in found["tasks"].items()}
+    jinja.filters.update(percent=percent, duration=summary.duration)
     best_epoch = found["best"]["epoch"]
     graph = run / folder.GRAPH
     header, rows = summary.scores(found)
@@ -47,7 +47,8 @@ def render(run: Path, found: Mapping[str, Any], records: Sequence[Record]) -> st
         environment=folder.read_json(run / folder.ENVIRONMENT),
         graph=_data_uri(graph.read_bytes(), "image/svg+xml") if graph.exists() else None,
         light=_data_uri((run / folder.CURVES).read_bytes(), "image/png"),
-        dark=_data_uri(curves.draw(records, classes, best_epoch, dark=True), "image/png"),
+        dark=_data_uri(curves.draw(records, best_epoch, dark=True), "image/png"),
+        tiles=_tiles(found),
         score_header=header,
         score_rows=rows,
         agreement=_agreement(found),
@@ -56,6 +57,21 @@ def render(run: Path, found: Mapping[str, Any], records: Sequence[Record]) -> st
         records=records,
         best_epoch=best_epoch,
     )
+
+
+def _tiles(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return for each task the metric that says most, as a value and what it is."""
+    tiles = []
+    for name, task in found["tasks"].items():
+        split = next((each for each in ("test", "validation") if each in task), None)
+        names = [n for n in task.get(split, {}) if n in MEASURES and n != "loss"]
+        if not names:
+            continue
+        measure = MEASURES[names[0]]
+        size = "" if task.get("type") == "regression" else f", {task['classes']} classes"
+        words = f"{name}{size}: {measure.title}, {split}"
+        tiles.append((measure.text(task[split][names[0]]), words))
+    return tiles
 
 
 def _agreement(found: Mapping[str, Any]) -> list[tuple[str, str, float]]:

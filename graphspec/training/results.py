@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphspec.language.signature import TaskSpec
 from graphspec.training import checkpoint, folder
 from graphspec.training.checkpoint import State
 from graphspec.training.evaluation import Evaluation, coarse_tasks
@@ -51,7 +52,7 @@ def conclude(job: Job, state: State, setup: Setup) -> dict[str, Any] | None:
     summary = summarise(job, state, setup, "finished") | _measured(setup, found)
     records = folder.read_metrics(job.folder)
     with folder.replacing(job.folder / folder.CURVES) as file:
-        file.write(curves.draw(records, job.classes, state.best_epoch))
+        file.write(curves.draw(records, state.best_epoch))
     folder.write_text(job.folder / folder.REPORT, report.render(job.folder, summary, records))
     return finish(job, summary)
 
@@ -89,7 +90,8 @@ def summarise(job: Job, state: State, setup: Setup, status: str) -> dict[str, An
         "data": setup.data.name,
         "device": str(job.device),
         "seed": job.recipe.seed,
-        "tasks": {name: {"classes": task.classes} for name, task in job.tasks.items()},
+        "unit": setup.data.unit,
+        "tasks": {name: _described(task) for name, task in job.tasks.items()},
     }
 
 
@@ -98,10 +100,12 @@ def _measured(setup: Setup, found: dict[str, Evaluation]) -> dict[str, Any]:
     tasks: dict[str, dict[str, Any]] = {}
     for name, task in setup.tasks.items():
         tasks[name] = {
-            "classes": task.classes,
+            **_described(task),
             "weight": setup.losses.weights[name],
             "parent": task.parent if task.parent in setup.tasks else None,
         }
+        if name in setup.losses.class_weights:
+            tasks[name]["class_weights"] = setup.losses.class_weights[name]
         for split, evaluation in found.items():
             prefix = f"{name}/"
             scores = evaluation.scores.items()
@@ -113,9 +117,10 @@ def _measured(setup: Setup, found: dict[str, Evaluation]) -> dict[str, Any]:
         "agreement": {split: evaluation.agreement for split, evaluation in found.items()},
         "confusion": None,
     }
-    if found:
+    coarse = coarse_tasks(setup.tasks)
+    if found and coarse:
         split = "test" if "test" in found else "validation"
-        task_name = coarse_tasks(setup.tasks)[0]
+        task_name = coarse[0]
         task = setup.tasks[task_name]
         result["confusion"] = {
             "task": task_name,
@@ -124,6 +129,12 @@ def _measured(setup: Setup, found: dict[str, Evaluation]) -> dict[str, Any]:
             "counts": found[split].confusion[task_name],
         }
     return result
+
+
+def _described(task: TaskSpec) -> dict[str, Any]:
+    """Return what a task predicts."""
+    found: dict[str, Any] = {"type": task.type, "classes": task.classes}
+    return found | {"shape": list(task.shape)} if task.type == "regression" else found
 
 
 def _test_record(best: dict[str, Any], evaluation: Evaluation) -> Record:

@@ -77,7 +77,7 @@ def resumed_spec(spec: Spec | str | Path | None, run: Path, changes: Changes) ->
     for path in changes.paths():
         section, _, rest = path.partition(".")
         key = rest.partition(".")[0]
-        if section not in ("train", "data") or not key:
+        if section not in ("train", "data", "tasks") or not key:
             continue
         new, old = _value(asked, section, key), _value(stored, section, key)
         if new == old:
@@ -138,5 +138,7 @@ def is_complete(run: Path, epochs: int, epochs_asked: bool) -> bool:
 
 
 def _value(spec: Spec, section: str, key: str) -> Any:
+    if section == "tasks":
+        return spec.tasks.get(key)
     part = getattr(spec, section)
     return None if part is None else getattr(part, key, None)

@@ -13,6 +13,7 @@ from torch import nn
 
 from graphspec import compiler
 from graphspec.errors import Code, did_you_mean, fail
+from graphspec.ops import provenance
 from graphspec.training import (
     allocator,
     checkpoint,
@@ -35,6 +36,7 @@ from graphspec.training.setup import Setup
 
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
+    from graphspec.training.export import Exported
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,16 @@ class Run:
             SpecError: ``bad-checkpoint`` or ``bad-option``.
         """
         spec = compiler.load(self.folder / folder.SPEC)
-        model: nn.Module = compiler.compile(spec)
+        environment = folder.read_json(self.folder / folder.ENVIRONMENT)
+        model: nn.Module = compiler.compile(setup.portable(spec, environment))
         model.load_state_dict(_weights(self.folder, checkpoint, spec)["model"])
         return model.eval()
+
+    def export(self, path: str | Path | None = None, **options: Any) -> Exported:
+        """Write the trained model for other programs; see `graphspec.export`."""
+        from graphspec.training.export import export
+
+        return export(self, path, **options)
 
 
 def train(
@@ -180,6 +189,8 @@ def _resume(
     with Interrupts() as stop, devices.explained_memory(own.train.batch_size):
         made = setup.prepare(checked, observer)
         described = folder.read_json(run / folder.ENVIRONMENT)
+        for text in provenance.changes(described):
+            observer.warning(text)
         if described["data"]["fingerprint"] != made.data.fingerprint:
             message = f"the data are not those that the run `{run}` began with"
             hint = (
@@ -218,9 +229,9 @@ def evaluate(
         observer: Who is told warnings.
 
     Returns:
-        ``name``, ``split``, ``checkpoint``, ``epoch``, ``samples``, ``seconds``, ``images_per_s``,
-        the metrics of the split (``loss``, ``fine/top1``, ...), ``agreement`` by task and
-        ``confusion`` by coarse task.
+        ``name``, ``split``, ``checkpoint``, ``epoch``, ``samples``, ``unit`` (``images`` or
+        ``samples``), ``seconds``, ``images_per_s`` (samples a second), the metrics of the split
+        (``loss``, ``fine/top1``, ...), ``agreement`` by task and ``confusion`` by coarse task.
 
     Raises:
         SpecError: ``not-a-run``, ``bad-option``, ``bad-checkpoint``, ``bad-device``,
@@ -236,6 +247,8 @@ def evaluate(
     with devices.explained_memory(spec.train.batch_size):
         made = setup.prepare(checked, observer or Silent())
         described = folder.read_json(path / folder.ENVIRONMENT)
+        for text in provenance.changes(described):
+            (observer or Silent()).warning(text)
         if described["data"]["fingerprint"] != made.data.fingerprint:
             message = f"the data are not those that `{path}` was trained with"
             hint = f"the run had {described['data']['origin']}; name its folder with `--data-root`"
@@ -256,6 +269,7 @@ def evaluate(
         "checkpoint": checkpoint,
         "epoch": epoch,
         "samples": found.samples,
+        "unit": made.data.unit,
         "seconds": found.seconds,
         "images_per_s": found.images_per_s,
         **found.scores,

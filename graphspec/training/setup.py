@@ -15,9 +15,10 @@ from graphspec.compiler import Checked
 from graphspec.data import sources
 from graphspec.data.batches import Batches
 from graphspec.errors import Code, Diagnostic, fail
+from graphspec.graph import passes
 from graphspec.language.recipe import Data, Train
 from graphspec.language.signature import TaskSpec
-from graphspec.training import check, devices
+from graphspec.training import check, class_weights, devices, losses
 from graphspec.training.losses import Losses
 from graphspec.training.observer import Observer
 
@@ -58,7 +59,7 @@ class Setup:
         """Build the model with its initial weights, on the device and in its memory order."""
         model: nn.Module = compiler.compile(self.graph, seed=self.recipe.seed)
         if self.recipe.channels_last:
-            model = model.to(memory_format=torch.channels_last)
+            _channels_last(model)
         return model.to(self.device)
 
     def batches(self, split: str, learning: bool = False) -> Batches | None:
@@ -86,7 +87,22 @@ class Setup:
             seed=self.recipe.seed,
             device=self.device,
             channels_last=self.recipe.channels_last,
+            inputs=tuple(self.graph.inputs),
         )
+
+
+def portable(spec: Spec, environment: Mapping[str, Any]) -> Spec:
+    """Return the spec of a run so that it compiles where its data are not.
+
+    Args:
+        spec: The spec of the run.
+        environment: What ``environment.json`` of the run holds.
+    """
+    source = None if spec.data is None else sources.SOURCES.find(spec.data.source)
+    if source is None or source.configure is None:
+        return spec  # what the source offers is known without its files
+    stated = environment["data"]["signature"]
+    return compiler.load(spec, {"data": None, "inputs": stated["inputs"], "tasks": stated["tasks"]})
 
 
 def load(spec: Spec | str | Path, overrides: Mapping[str, Any], observer: Observer) -> Checked:
@@ -108,21 +124,22 @@ def prepare(checked: Checked, observer: Observer) -> Setup:
         SpecError: ``missing-key`` where no data set is named, ``data-mismatch`` where it does not
             offer what the topology reads and predicts, ``bad-device``, and those of the data room.
     """
-    spec, graph = checked.spec, checked.graph
+    spec, graph = checked.spec, passes.run(checked.graph)  # without inputs that nobody reads
     if spec.data is None:
         message = f"`{spec.name}` names no data set to train on"
         raise fail(Code.MISSING_KEY, message, "add `--data fashion-mini`, or `data:` to the spec")
     device = devices.resolve(spec.train.device)
-    data = sources.load(spec.data, spec.train.seed)
+    data = sources.load(spec.data, spec.train.seed, spec.tasks)
     for warning in data.warnings:
         observer.warning(_words(warning))
     tasks = _tasks(graph, data)
-    weights = {name: spec.tasks[name].weight if name in spec.tasks else 1.0 for name in tasks}
-    if not any(weights.values()):
+    loss = losses.make(tasks, spec.tasks, data.train.labels, device)
+    if not any(loss.weights.values()):
         message = "every task has the loss weight 0, so there is nothing to learn"
         raise fail(Code.BAD_VALUE, message, "give a task a `weight` above 0")
+    _remark(spec, data, tasks, observer)
     recipe = _steerable(spec.train, bool(len(data.validation)), observer)
-    return Setup(spec, recipe, spec.data, graph, data, tasks, Losses(weights), device)
+    return Setup(spec, recipe, spec.data, graph, data, tasks, loss, device)
 
 
 def _tasks(graph: Graph, data: DataSet) -> dict[str, TaskSpec]:
@@ -139,13 +156,37 @@ def _tasks(graph: Graph, data: DataSet) -> dict[str, TaskSpec]:
             known = ", ".join(f"`{n}`" for n in offered.tasks)
             message = f"the topology predicts `{name}`, for which `{data.name}` has no labels"
             raise fail(Code.DATA_MISMATCH, message, f"tasks of `{data.name}`: {known}")
-        if found.classes != task.classes:
+        if (found.type, found.text) != (task.type, task.text):
             message = (
-                f"the task `{name}` has {task.classes} classes in the topology and "
-                f"{found.classes} in `{data.name}`"
+                f"the task `{name}` has {task.text} in the topology and {found.text} in "
+                f"`{data.name}`"
             )
-            raise fail(Code.DATA_MISMATCH, message, f"write `classes: {found.classes}`")
+            raise fail(Code.DATA_MISMATCH, message, "state what the data have, or leave it out")
     return {name: offered.tasks[name] for name in graph.tasks}
+
+
+def _remark(spec: Spec, data: DataSet, tasks: Mapping[str, TaskSpec], observer: Observer) -> None:
+    """Tell what is allowed, but probably not meant."""
+    assert spec.data is not None
+    if spec.data.augment != "none" and not data.channels:
+        observer.warning(f"`augment: {spec.data.augment}` changes nothing: no input is an image")
+    for name, task in tasks.items():
+        if name not in spec.tasks or spec.tasks[name].class_weights != "balanced":
+            continue
+        counted = class_weights.counts(task, data.train.labels[name])
+        absent = [str(number) for number, count in enumerate(counted) if not count]
+        if absent:
+            observer.warning(
+                f"`{name}` has no training sample of the class {', '.join(absent[:5])}"
+                f"{', ...' if len(absent) > 5 else ''}: its balanced weight is 1"
+            )
+
+
+def _channels_last(model: nn.Module) -> None:
+    """Lay weights of two-dimensional convolutions out channels-last; `Module.to` refuses others."""
+    for each in (*model.parameters(), *model.buffers()):
+        if each.dim() == 4:
+            each.data = each.data.to(memory_format=torch.channels_last)
 
 
 def _steerable(recipe: Train, validated: bool, observer: Observer) -> Train:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from graphspec import compiler
 from graphspec.errors import Code, SpecError
@@ -36,8 +37,8 @@ def describe(made: Setup, job: Job, state: State, fused: bool, threshold: int | 
         name=made.spec.name,
         folder=job.folder,
         data=data.name,
-        samples={name: len(split.images) for name, split in splits.items()},
-        tasks=job.classes,
+        samples={name: len(split) for name, split in splits.items()},
+        tasks={name: task.text for name, task in job.tasks.items()},
         weights=made.losses.weights,
         parameters=sum(p.numel() for p in state.model.parameters() if p.requires_grad),
         device=devices.describe(job.device),
@@ -47,7 +48,22 @@ def describe(made: Setup, job: Job, state: State, fused: bool, threshold: int | 
         start_epoch=state.epoch,
         seed=recipe.seed,
         facts=facts,
+        unit=data.unit,
     )
+
+
+def _signature(made: Setup) -> dict[str, Any]:
+    """Return the inputs and tasks of the run as the sections of a spec that states them itself."""
+    inputs = {
+        name: {"shape": list(item.shape), "dtype": item.dtype}
+        for name, item in made.data.signature.inputs.items()
+    }
+    tasks: dict[str, dict[str, Any]] = {}
+    for name, task in made.data.signature.tasks.items():
+        tasks[name] = {"type": task.type}
+        tasks[name] |= {"classes": task.classes} if task.classes else {}
+        tasks[name] |= {"shape": list(task.shape)} if task.shape else {}
+    return {"inputs": inputs, "tasks": tasks}
 
 
 def write(made: Setup, job: Job, header: Header) -> None:
@@ -72,7 +88,9 @@ def write(made: Setup, job: Job, header: Header) -> None:
             "origin": str(data.origin),
             "samples": dict(header.samples),
             "warnings": [warning.message for warning in data.warnings],
+            "signature": _signature(made),
         },
+        "class_weights": made.losses.class_weights,
         "resumed": [],
     }
     folder.write_json(job.folder / folder.ENVIRONMENT, described)

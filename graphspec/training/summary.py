@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from graphspec.training.measures import MEASURES, percent
+
 if TYPE_CHECKING:
     from graphspec.training.run import Run
 
@@ -33,7 +35,8 @@ def lines(run: Run, width: int = 100) -> str:
     speed = summary["images_per_s"]
     blocks = [
         f"{summary['name']} on {summary['data']}: {ended} after {epochs}, "
-        f"{duration(summary['seconds'])}" + (f", {speed:,.0f} images/s" if speed else ""),
+        f"{duration(summary['seconds'])}"
+        + (f", {speed:,.0f} {summary.get('unit', 'images')}/s" if speed else ""),
         f"best epoch {best['epoch']} ({best['metric']} {best['value']:.4f})",
         "",
         *table(*scores(summary)),
@@ -50,14 +53,13 @@ def lines(run: Run, width: int = 100) -> str:
 def scores(summary: Any) -> tuple[list[str], list[list[str]]]:
     """Return the results as a header and one row of text by task and split."""
     splits = list(summary["loss"])
-    shown = {"loss": "loss", "top1": "top-1", "top5": "top-5"}
-    names = [name for name in shown if _has(summary, name)]
+    names = [name for name in MEASURES if _has(summary, name)]
     rows = [
-        [task, str(found["classes"]), split, *(_cell(n, found[split].get(n)) for n in names)]
+        [task, str(found["classes"] or "–"), split, *(cell(n, found[split].get(n)) for n in names)]
         for task, found in summary["tasks"].items()
         for split in splits
     ]
-    return ["task", "classes", "split", *(shown[name] for name in names)], rows
+    return ["task", "classes", "split", *(MEASURES[name].title for name in names)], rows
 
 
 def agreement(summary: Any) -> list[str]:
@@ -107,9 +109,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def percent(value: float) -> str:
-    """Return a part of 1 as percent with one digit."""
-    return f"{100 * value:.1f} %"
+def cell(measure: str, value: float | None) -> str:
+    """Return the value of a measure, or a dash where a task does not have it."""
+    return "–" if value is None else MEASURES[measure].text(value)
 
 
 def duration(seconds: float) -> str:
@@ -153,7 +155,7 @@ def _worst(found: Any) -> list[str]:
 
 _DESCRIBED = {
     "report.html": "all of this to look at in a browser",
-    "curves.png": "loss and accuracies by epoch",
+    "curves.png": "loss and metrics by epoch",
     "graph.svg": "the diagram",
     "metrics.jsonl": "every number, one line an epoch and split",
     "best.pt": "the best weights",
@@ -174,12 +176,6 @@ def _has(summary: Any, name: str) -> bool:
         for found in summary["tasks"].values()
         for split in summary["loss"]
     )
-
-
-def _cell(name: str, value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4f}" if name == "loss" else percent(value)
 
 
 def _count(number: int, word: str) -> str:

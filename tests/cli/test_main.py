@@ -16,6 +16,8 @@ from tests.cli.conftest import Cli
 
 SURFACE = {
     "": {"--version", "--no-color", "--install-completion", "--show-completion", "--help"},
+    "new": {"--from", "--extends", "--out", "--force", "--help"},
+    "fmt": {"--check", "--diff", "--help"},
     "validate": {"--set", "--data", "--memory-limit", "--strict", "--format", "--help"},
     "resolve": {"--set", "--data", "--plugin", "--out", "--help"},
     "summary": {"--tasks", "--set", "--data", "--memory-limit", "--format", "--help"},
@@ -25,6 +27,9 @@ SURFACE = {
         "--help",
     },
     "evaluate": {"--split", "--checkpoint", "--data-root", "--device", "--format", "--help"},
+    "export": {
+        "--to", "--out", "--tasks", "--checkpoint", "--set", "--data", "--plugin", "--help",
+    },
     "ops": {"--format", "--help"},
 }  # fmt: skip
 
@@ -67,7 +72,8 @@ def test_no_command_shows_help_and_is_a_mistake(cli: Cli) -> None:
         (
             ["trian", "arch5"],
             "error[bad-option]: there is no command `trian`\n"
-            "   did you mean `train`? commands: validate, summary, render, train, evaluate, ops\n",
+            "   did you mean `train`? commands: new, fmt, validate, resolve, summary, render, "
+            "train, evaluate, export, ops\n",
         ),
         (
             ["specs/arch5.yaml"],

@@ -72,7 +72,8 @@ def test_json(cli: Cli, tmp_path: Path) -> None:
     assert other["outputs"] == [{"shape": ["N", 4], "dtype": "float32"}]
     assert (found["parameters"], found["naive_parameters"]) == (54, 90)
     assert found["shared"] == {"tower": ["other", "tower"]}
-    assert found["tasks"] == {"same": {"classes": 2, "head": "label"}}
+    task = {"type": "classification", "classes": 2, "shape": [], "head": "label"}
+    assert found["tasks"] == {"same": task}
     both = json.loads(cli("summary", "s.yaml", "tiny.yaml", "--format", "json").out)
     assert [item["name"] for item in both] == ["siamese", "tiny"]
 

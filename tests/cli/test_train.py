@@ -190,7 +190,9 @@ def test_printing_never_stops_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
     monkeypatch.setattr("builtins.print", gone)
     lines = progress.Lines()
-    header = Header("n", tmp_path, "d", {"train": 1}, {"t": 2}, {"t": 1.0}, 3, "cpu", 1, 1, 1, 0, 0)
+    header = Header(
+        "n", tmp_path, "d", {"train": 1}, {"t": "2 classes"}, {"t": 1.0}, 3, "cpu", 1, 1, 1, 0, 0
+    )
     lines.start(header)
     lines.step(Progress("train", 1, 1, 1, 1, {}, 1.0))
     lines.epoch(

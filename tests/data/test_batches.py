@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from graphspec.data.batches import Batch, Batches
-from graphspec.data.dataset import DataSet, Split
+from graphspec.data.dataset import Channels, DataSet, Split
 from graphspec.language.signature import InputSpec, Signature, TaskSpec
 
 
@@ -14,15 +14,15 @@ def dataset(count: int = 23, channels: int = 3, side: int = 8) -> DataSet:
     generator = torch.Generator().manual_seed(0)
     shape = (count, channels, side, side)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-    split = Split(images, {"fine": torch.arange(count), "coarse": torch.arange(count) // 2})
+    labels = {"fine": torch.arange(count), "coarse": torch.arange(count) // 2}
+    split = Split({"image": images}, labels)
     return DataSet(
         name="fake",
         signature=Signature({"image": InputSpec(shape[1:])}, {"fine": TaskSpec(count)}),
         train=split,
-        validation=Split(images[:0], {"fine": torch.arange(0)}),
+        validation=Split({"image": images[:0]}, {"fine": torch.arange(0)}),
         test=split,
-        mean=(0.5, 0.4, 0.3)[:channels],
-        std=(0.2, 0.25, 0.0)[:channels],
+        channels={"image": Channels((0.5, 0.4, 0.3)[:channels], (0.2, 0.25, 0.0)[:channels])},
         fingerprint="",
         origin="",
     )
@@ -58,7 +58,7 @@ def test_an_epoch_in_order() -> None:
 def test_normalisation() -> None:
     batch = next(make(normalize="standard").epoch(0))
     pixels = DATA.train.images[:5].double() / 255
-    mean = torch.tensor(DATA.mean, dtype=torch.float64).view(3, 1, 1)
+    mean = torch.tensor(DATA.channels["image"].mean, dtype=torch.float64).view(3, 1, 1)
     std = torch.tensor([0.2, 0.25, 1.0], dtype=torch.float64).view(3, 1, 1)
     expected = ((pixels - mean) / std).float()
     assert batch.inputs["image"].dtype == torch.float32
@@ -114,7 +114,8 @@ def test_the_global_generator_is_left_alone() -> None:
 
 def test_augmentation_differs_by_batch_epoch_and_seed() -> None:
     data = dataset(4)
-    same_pixels = Split(data.train.images[:1].expand(4, -1, -1, -1), {"fine": torch.arange(4)})
+    images = data.train.images[:1].expand(4, -1, -1, -1)
+    same_pixels = Split({"image": images}, {"fine": torch.arange(4)})
 
     def serve(epoch: int, seed: int) -> list[torch.Tensor]:
         batches = Batches(same_pixels, data, batch_size=1, augment="founding", seed=seed)
@@ -138,7 +139,8 @@ def test_a_last_batch_of_one_is_left_out_in_training() -> None:
 def test_batches_of_one_by_wish_are_all_served() -> None:
     batches = make(batch_size=1, shuffle=True)
     assert (len(batches), batches.samples) == (23, 23)
-    lonely = Split(DATA.train.images[:1], {"fine": torch.zeros(1, dtype=torch.int64)})
+    one = DATA.train.images[:1]
+    lonely = Split({"image": one}, {"fine": torch.zeros(1, dtype=torch.int64)})
     batches = Batches(lonely, DATA, batch_size=5, shuffle=True)
     assert (len(batches), batches.samples) == (1, 1)
 
@@ -156,8 +158,8 @@ def test_the_pixels_stay_bytes_and_unchanged() -> None:
     for batch in batches.epoch(0):
         batch.inputs["image"].zero_()
     assert torch.equal(DATA.train.images, before)
-    assert batches._images.dtype == torch.uint8
-    assert batches._images.data_ptr() == DATA.train.images.data_ptr()  # no copy on the CPU
+    assert batches._inputs["image"].dtype == torch.uint8
+    assert batches._inputs["image"].data_ptr() == DATA.train.images.data_ptr()  # no copy on the CPU
 
 
 def test_nothing_waits_for_the_device() -> None:

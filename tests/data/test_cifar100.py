@@ -137,8 +137,8 @@ def test_the_real_one() -> None:
         10_000,
         10_000,
     ]
-    assert dataset.mean == pytest.approx((0.50707, 0.48655, 0.44092), abs=1e-5)
-    assert dataset.std == pytest.approx((0.26733, 0.25644, 0.27615), abs=1e-5)
+    assert dataset.channels["image"].mean == pytest.approx((0.50707, 0.48655, 0.44092), abs=1e-5)
+    assert dataset.channels["image"].std == pytest.approx((0.26733, 0.25644, 0.27615), abs=1e-5)
     assert dataset.validation.labels["fine"].bincount().tolist() == [100] * 100
     assert dataset.train.labels["coarse"].bincount().tolist() == [2000] * 20
     for warning in dataset.warnings:

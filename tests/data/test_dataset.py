@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from graphspec.data import hierarchy
-from graphspec.data.dataset import assemble, channel_statistics, fingerprint, hold_out
+from graphspec.data import hierarchy, targets
+from graphspec.data.dataset import assemble, channel_statistics, fingerprint
 from graphspec.data.source import Part, Raw, Source
 from graphspec.data.sources import load
+from graphspec.data.splitting import hold_out
 from graphspec.errors import Code
 from graphspec.language.recipe import Data
 from graphspec.language.signature import InputSpec, Signature, TaskSpec
@@ -30,7 +31,7 @@ def part(count: int, seed: int = 0) -> Part:
     generator = np.random.default_rng(seed)
     shade = np.arange(count) % 4
     images = generator.integers(0, 256, (count, 2, 3, 3), np.uint8)
-    return Part(images, {"colour": shade % 2, "shade": shade})
+    return Part({"image": images}, {"colour": shade % 2, "shade": shade})
 
 
 def source(raw: Raw, digest: str = "") -> Source:
@@ -109,7 +110,8 @@ def test_statistics_are_those_of_numpy() -> None:
 
 def test_statistics_are_those_of_the_whole_official_split() -> None:
     datasets = [assemble(source(RAW), RAW, fraction, 0) for fraction in (0.0, 0.5)]
-    assert datasets[0].mean == datasets[1].mean == channel_statistics(RAW.train.images)[0]
+    expected = {"image": channel_statistics(RAW.train.images)}
+    assert datasets[0].channels == datasets[1].channels == expected
 
 
 def test_the_fingerprint_sees_every_bit_and_only_the_data() -> None:
@@ -121,7 +123,7 @@ def test_the_fingerprint_sees_every_bit_and_only_the_data() -> None:
             array[-1] ^= 1
             digests.add(fingerprint(Raw(parts["train"], parts["test"], Path())))
     assert len(digests) == 7
-    swapped = Part(RAW.train.images, dict(reversed(RAW.train.labels.items())))
+    swapped = Part(RAW.train.inputs, dict(reversed(RAW.train.labels.items())))
     assert fingerprint(Raw(swapped, RAW.test, Path("/elsewhere"))) == fingerprint(RAW)
     seeds = [assemble(source(RAW), RAW, 0.2, seed).fingerprint for seed in range(2)]
     assert seeds == [fingerprint(RAW)] * 2
@@ -152,6 +154,9 @@ def test_the_finest_task() -> None:
     assert hierarchy.finest({"a": TaskSpec(2), "b": TaskSpec(3)}) == "a"
     circle = {"a": TaskSpec(2, parent="b"), "b": TaskSpec(2, parent="a")}
     assert hierarchy.finest(circle) == "a"
+    age = TaskSpec(type="regression", shape=(1,))
+    assert hierarchy.finest({"age": age, "b": TaskSpec(3)}) == "b"
+    assert hierarchy.finest({"age": age}) is None
 
 
 def test_labels_against_the_hierarchy(codes_of: Callable) -> None:
@@ -166,6 +171,6 @@ def test_labels_against_the_hierarchy(codes_of: Callable) -> None:
         "expected in `warm`, found in `cold`"
     ) in text
     outside = {**good.labels, "shade": good.labels["shade"] + 1}
-    codes, text = codes_of(lambda: hierarchy.check(SIGNATURE.tasks, outside, "test"))
+    codes, text = codes_of(lambda: targets.check(SIGNATURE.tasks, outside, "test", official=True))
     assert codes == [Code.DATA_CORRUPT]
     assert "`test` holds labels of `shade` from 1 to 4; expected 0 to 3" in text

@@ -115,8 +115,8 @@ def test_the_bundled_images() -> None:
     assert dataset.test.labels["coarse"].bincount().tolist() == [600, 200, 200, 200, 200, 600]
     assert dataset.fingerprint == fashion_mini.FINGERPRINT
     assert dataset.warnings == ()
-    assert dataset.mean == pytest.approx((0.2869149,), abs=1e-7)
-    assert dataset.std == pytest.approx((0.3537793,), abs=1e-7)
+    assert dataset.channels["image"].mean == pytest.approx((0.2869149,), abs=1e-7)
+    assert dataset.channels["image"].std == pytest.approx((0.3537793,), abs=1e-7)
 
 
 def test_the_bundle_is_small_and_licensed() -> None:

@@ -93,7 +93,8 @@ def _part(number: int, seed: int) -> Part:
     for image, label in zip(images, fine, strict=True):
         row, column = divmod(int(label), 3)
         image[0, 1 + 4 * row : 3 + 4 * row, 1 + 2 * column : 3 + 2 * column] += 160
-    return Part(images, {"fine": fine, "coarse": np.array(PARENTS, dtype=np.int64)[fine]})
+    coarse = np.array(PARENTS, dtype=np.int64)[fine]
+    return Part({"image": images}, {"fine": fine, "coarse": coarse})
 
 
 @pytest.fixture

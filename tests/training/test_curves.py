@@ -16,10 +16,10 @@ RECORDS: list[dict[str, Any]] = [
 
 
 def test_curves_are_a_png_and_the_same_for_the_same_records() -> None:
-    picture = curves.draw(RECORDS, {"fine": 10}, 2)
+    picture = curves.draw(RECORDS, 2)
     assert picture.startswith(b"\x89PNG")
-    assert curves.draw(RECORDS, {"fine": 10}, 2) == picture
-    assert curves.draw(RECORDS, {"fine": 10}, 2, dark=True) != picture
+    assert curves.draw(RECORDS, 2) == picture
+    assert curves.draw(RECORDS, 2, dark=True) != picture
 
 
 def test_a_run_has_its_diagram_and_its_curves(spec: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from graphspec.errors import Sink, SpecError
 from graphspec.language.recipe import Optimizer, Train
 from graphspec.language.signature import TaskSpec
-from graphspec.training import allocator, devices, metrics, optimizers, summary
+from graphspec.training import allocator, devices, measures, metrics, optimizers, summary
 from graphspec.training.check import check
 from graphspec.training.evaluation import coarse_tasks, evaluate
 from graphspec.training.losses import Losses
@@ -72,30 +72,30 @@ def metered(batches: list[Batch], meter: Meter, pull: bool = False) -> Meter:
     for batch in batches:
         meter.add(batch.inputs, batch.labels, LOSSES(batch.inputs, batch.labels)[1])
         if pull:
-            meter.scores(LOSSES)
+            meter.scores()
     return meter
 
 
 def test_meter_counts_like_the_definition_whenever_it_is_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = metered(BATCHES, Meter(CLASSES, CPU)).scores(LOSSES)
-    assert list(found) == metrics.names(CLASSES)
+    found = metered(BATCHES, Meter(TASKS, LOSSES, CPU)).scores()
+    assert list(found) == measures.of_tasks(TASKS)
     assert found == pytest.approx(expected(), rel=1e-6)
-    assert metered(BATCHES, Meter(CLASSES, CPU), pull=True).scores(LOSSES) == found
+    assert metered(BATCHES, Meter(TASKS, LOSSES, CPU), pull=True).scores() == found
     monkeypatch.setattr(metrics, "_PENDING_LIMIT", 1)
-    assert metered(BATCHES, Meter(CLASSES, CPU)).scores(LOSSES) == found
-    half = metered(BATCHES[:1], Meter(CLASSES, CPU)).state_dict()
-    rest = Meter(CLASSES, CPU)
+    assert metered(BATCHES, Meter(TASKS, LOSSES, CPU)).scores() == found
+    half = metered(BATCHES[:1], Meter(TASKS, LOSSES, CPU)).state_dict()
+    rest = Meter(TASKS, LOSSES, CPU)
     rest.load_state_dict(half)
-    assert metered(BATCHES[1:], rest).scores(LOSSES) == found
+    assert metered(BATCHES[1:], rest).scores() == found
 
 
 def test_meter_counts_equal_logits_against_the_model() -> None:
-    meter = Meter({"fine": 7}, CPU)
+    meter = Meter({"fine": TaskSpec(7)}, Losses({"fine": 1.0}), CPU)
     logits, labels = {"fine": torch.zeros(4, 7)}, {"fine": torch.zeros(4, dtype=torch.int64)}
     meter.add(logits, labels, {"fine": torch.tensor(1.0)})
-    assert meter.scores(Losses({"fine": 1.0}))["fine/top1"] == 0.0
+    assert meter.scores()["fine/top1"] == 0.0
 
 
 def test_evaluation_agrees_with_the_definition() -> None:
@@ -181,7 +181,7 @@ def test_lists_of_a_spec_are_the_tuples_of_a_constructor() -> None:
 def test_check_reports_everything_at_once() -> None:
     sink = Sink()
     recipe = Train(optimizer=Optimizer(name="adam"), best="validation/top1", device="tpu")
-    check(recipe, CLASSES, sink, nowhere)
+    check(recipe, TASKS, sink, nowhere)
     assert [item.code.value for item in sink.diagnostics] == [
         "bad-value", "bad-value", "bad-device",
     ]  # fmt: skip

@@ -285,7 +285,7 @@ def test_running_out_of_memory_names_the_batch_size(
     def greedy(*arguments: Any, **options: Any) -> Any:
         return torch.empty(1 << 50)
 
-    monkeypatch.setattr("graphspec.training.losses.functional.cross_entropy", greedy)
+    monkeypatch.setattr("graphspec.training.objectives.functional.cross_entropy", greedy)
     with pytest.raises(SpecError, match="memory ran out") as error:
         train(spec, out=tmp_path / "run")
     assert codes(error) == ["out-of-memory"]

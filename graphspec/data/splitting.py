@@ -1,0 +1,62 @@
+"""How samples are held out: stratified, seeded, and the same choice on every machine."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphspec.data import hierarchy
+from graphspec.language.signature import TaskSpec
+
+
+def strata(
+    tasks: Mapping[str, TaskSpec], labels: Mapping[str, NDArray[Any]], samples: int
+) -> NDArray[np.int64]:
+    """Return what samples are stratified by: the classes of the finest task.
+
+    Args:
+        tasks: The tasks.
+        labels: For each task the target of each sample.
+        samples: Number of samples.
+
+    Returns:
+        A class for each sample, shape ``(N,)``; all the same where no task is a classification.
+    """
+    task = hierarchy.finest(tasks)
+    return np.zeros(samples, dtype=np.int64) if task is None else labels[task]
+
+
+def hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Choose a stratified part of the samples.
+
+    Of every class as near to the same part as whole samples allow (largest remainders), and never
+    the whole class. The choice rests on `random.Random.random`, the one generator of Python and
+    numpy whose numbers are promised to stay the same in every version.
+
+    Args:
+        labels: Class of each sample, shape ``(N,)``.
+        fraction: Part to choose, from 0 up to but not including 1.
+        seed: Seed of the choice.
+
+    Returns:
+        For each sample whether it is chosen, shape ``(N,)``.
+    """
+    generator = random.Random(seed)
+    keys = np.array([generator.random() for _ in range(len(labels))])
+    members = [np.flatnonzero(labels == value) for value in np.unique(labels)]
+    ties = [generator.random() for _ in members]
+    exact = [fraction * len(indices) for indices in members]
+    counts = [int(share) for share in exact]
+    spare = round(fraction * len(labels)) - sum(counts)
+    by_remainder = sorted(range(len(members)), key=lambda i: (counts[i] - exact[i], ties[i]))
+    for i in by_remainder[: max(spare, 0)]:
+        counts[i] += 1
+    chosen = np.zeros(len(labels), dtype=np.bool_)
+    for indices, count in zip(members, counts, strict=True):
+        order = np.argsort(keys[indices], kind="stable")
+        chosen[indices[order[: min(count, len(indices) - 1)]]] = True
+    return chosen

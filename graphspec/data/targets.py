@@ -1,0 +1,85 @@
+"""Targets: whether the labels of a data set are what their tasks say, from whatever source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphspec.errors import Code, fail
+from graphspec.language.signature import TaskSpec
+
+OFFICIAL = "replace the file by the official one"
+
+
+def check(
+    tasks: Mapping[str, TaskSpec], labels: Mapping[str, NDArray[Any]], where: str, official: bool
+) -> None:
+    """Check the labels of a split.
+
+    Args:
+        tasks: The tasks of the signature.
+        labels: For each task its targets, shaped as `graphspec.data.source.Part` says.
+        where: What was read, for the message.
+        official: Whether there are official files that would be right.
+
+    Raises:
+        SpecError: ``data-corrupt`` if a label is no class of its task, a label of several is
+            neither 0 nor 1, or a number is not finite.
+    """
+    for name, task in tasks.items():
+        values = labels[name]
+        if task.type in ("classification", "segmentation"):
+            _check_classes(name, task, values, where, official)
+        elif task.type == "multilabel":
+            _check_marks(name, values, where)
+        else:
+            check_finite(f"the targets of `{name}`", values, where)
+
+
+def check_finite(what: str, values: NDArray[Any], where: str) -> None:
+    """Check that numbers are.
+
+    Raises:
+        SpecError: ``data-corrupt`` with the first sample that holds one which is not finite.
+    """
+    finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+    if not finite.all():
+        wrong = np.flatnonzero(~finite)
+        message = (
+            f"{what} in `{where}` are not finite (NaN or infinity) in {wrong.size} of "
+            f"{len(values)} samples, the first of them {int(wrong[0])}"
+        )
+        raise fail(Code.DATA_CORRUPT, message, "replace the numbers, or leave the samples out")
+
+
+def _check_classes(
+    name: str, task: TaskSpec, values: NDArray[Any], where: str, official: bool
+) -> None:
+    counted = values if task.ignore_index is None else values[values != task.ignore_index]
+    if not counted.size:
+        return
+    low, high = int(counted.min()), int(counted.max())
+    if low < 0 or high >= task.classes:
+        message = f"`{where}` holds labels of `{name}` from {low} to {high}; "
+        message += f"expected 0 to {task.classes - 1}"
+        hint = OFFICIAL if official else _hint(task, low, high)
+        raise fail(Code.DATA_CORRUPT, message, hint)
+
+
+def _hint(task: TaskSpec, low: int, high: int) -> str:
+    marker = low if low < 0 else high
+    if task.type == "segmentation" and task.ignore_index is None and (low < 0 or high == 255):
+        return f"if {marker} marks what has no class, state `ignore_index: {marker}`"
+    return (
+        "number the classes from 0" if low < 0 else f"correct them, or state `classes: {high + 1}`"
+    )
+
+
+def _check_marks(name: str, values: NDArray[Any], where: str) -> None:
+    wrong = np.unique(values[(values != 0) & (values != 1)])
+    if wrong.size:
+        message = f"`{where}` holds labels of `{name}` other than 0 and 1, such as {wrong[0]:g}"
+        raise fail(Code.DATA_CORRUPT, message, "each column is one label: 1 where it holds, else 0")
