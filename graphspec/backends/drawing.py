@@ -22,11 +22,13 @@ from graphspec.backends.wording import (
     arguments_text,
     clean,
     count_text,
+    policy_text,
     shape_text,
     step_text,
     wrap,
 )
 from graphspec.graph.ir import Edge, Graph, Node, Weights
+from graphspec.graph.reachability import count_parameters
 
 INK = "#1F2933"
 """Colour of text."""
@@ -159,7 +161,7 @@ def sketch(graph: Graph) -> Sketch:
         for node in graph.order
         for edge in node.inputs
     ]
-    total = sum(_parameters(weights) for weights in graph.weights.values())
+    total = count_parameters(graph)
     return Sketch(
         title=clean(graph.name) or "graph",
         description=wrap(graph.description, 72, most=4),
@@ -276,7 +278,8 @@ def _edge_text(graph: Graph, edge: Edge) -> str:
     several = source is not None and len(source.outputs) > 1
     name = f"{clean(edge.name)}: " if edge.name else ""
     port = f".{edge.port or 0}: " if several else ""
-    return name + port + shape_text(graph.type_of(edge))
+    policy = f" {policy_text(edge)}" if not edge.is_plain else ""
+    return name + port + shape_text(graph.type_of(edge)) + policy
 
 
 def _parameters(weights: Weights) -> int:

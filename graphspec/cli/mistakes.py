@@ -111,7 +111,8 @@ def _example(command: str) -> str | None:
         return "name the folder that `graphspec train` printed: `graphspec evaluate runs/NAME`"
     if word in _OWN_EXAMPLES:
         return _OWN_EXAMPLES[word]
-    return f"for example `{command} arch5`; shipped specs: {', '.join(shipped.names())}"
+    first = ", ".join(shipped.names()[:6])
+    return f"for example `{command} arch5`; shipped specs: {first}, ..."
 
 
 def _plain(message: str) -> str:

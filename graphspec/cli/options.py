@@ -54,7 +54,7 @@ DataName = Annotated[
     typer.Option(
         "--data",
         metavar="NAME",
-        help="Data source instead of the spec's: cifar100, fashion-mnist, fashion-mini.",
+        help="Data source instead of the spec's, such as cifar100, fashion-mnist, fashion-mini.",
         show_default=False,
     ),
 ]

@@ -186,9 +186,7 @@ def _parameters(node: Node, page: _Page) -> str:
     other = cost.parameters - cost.counted
     if not other:
         return f"{cost.parameters:,}" if cost.parameters else ""
-    weights = page.graph.weights[node.weights]
-    owners = [node.weights] if node.weights != node.name else sorted(weights.needs)
-    shown = ", ".join(owners)
+    shown = ", ".join(cost.elsewhere)
     return f"{cost.counted:,} + {other:,} of {shown}" if cost.counted else f"shared with {shown}"
 
 

@@ -39,6 +39,7 @@ class NodeCost:
         parameters: Parameters of its weights, whoever owns them.
         counted: Those of them that are counted here: a parameter that several nodes use is counted
             at the node that owns it, or at the first that uses it where that node is left out.
+        elsewhere: The nodes at which the rest is counted.
         flops: Floating-point operations of a forward pass per sample, a multiply-add being two, as
             `torch.utils.flop_counter` counts them: matrix products, convolutions, attention.
         activation_bytes: Memory per sample of what its layers give, which training keeps.
@@ -47,6 +48,7 @@ class NodeCost:
 
     parameters: int
     counted: int
+    elsewhere: tuple[str, ...]
     flops: int
     activation_bytes: int
     tasks: frozenset[str]
@@ -87,7 +89,7 @@ def analyse(graph: Graph) -> Analysis:
     """Count what a typed graph costs; nothing is allocated."""
     calls = {name: tuple(node.name for node in nodes_) for name, nodes_ in graph.calls.items()}
     every = parameters(graph)
-    counted = _counted(graph, every)
+    counted, elsewhere = _counted(graph, every)
     nodes: dict[str, NodeCost] = {}
     built: dict[str, nn.Module | Call] = {}
     with torch.device("meta"), torch.no_grad():
@@ -99,6 +101,7 @@ def analyse(graph: Graph) -> Analysis:
             nodes[node.name] = NodeCost(
                 size_of(weights),
                 counted.get(node.name, 0),
+                tuple(elsewhere.get(node.name, ())),
                 flops,
                 activation_bytes,
                 graph.tasks_of[node.name],
@@ -106,7 +109,7 @@ def analyse(graph: Graph) -> Analysis:
     return Analysis(
         nodes,
         total(every.values()),
-        naive_parameters(graph, every),
+        naive_parameters(graph),
         total(each for each in every.values() if not each.trainable),
         sum(cost.flops for cost in nodes.values()),
         sum(cost.activation_bytes for cost in nodes.values()),
@@ -120,18 +123,31 @@ def analyse(graph: Graph) -> Analysis:
     )
 
 
-def _counted(graph: Graph, every: Mapping[str, Parameter]) -> Mapping[str, int]:
-    """Return for each node how many parameters are counted there, so that they add up."""
+def _counted(
+    graph: Graph, every: Mapping[str, Parameter]
+) -> tuple[Mapping[str, int], Mapping[str, Mapping[str, None]]]:
+    """Return how many parameters are counted at each node, and where its others are counted."""
     place = {node.name: index for index, node in enumerate(graph.order)}
     counted: dict[str, int] = {}
+    elsewhere: dict[str, dict[str, None]] = {}
     for parameter in every.values():
         users = [call.name for name in parameter.users for call in graph.calls[name]]
-        if parameter.owner in graph.nodes:
-            users = [parameter.owner]
-        if users:
-            node = min(users, key=place.__getitem__)
-            counted[node] = counted.get(node, 0) + parameter.count
-    return counted
+        at = parameter.owner
+        if at not in graph.nodes:
+            at = min(users, key=place.__getitem__)
+        counted[at] = counted.get(at, 0) + parameter.count
+        for user in users:
+            if user != at:
+                elsewhere.setdefault(user, {})[at] = None
+    return counted, elsewhere
+
+
+def _naive_bytes(graph: Graph) -> int:
+    return sum(
+        kind.bytes_per_sample
+        for weights in graph.weights.values()
+        for kind in weights.parameters.values()
+    )
 
 
 def _state_bytes(every: Mapping[str, Parameter]) -> int:
@@ -215,6 +231,8 @@ def memory_limit(text: str | int | None) -> int:
 
 def check_memory(graph: Graph, limit: int, sink: Sink) -> None:
     """Report a graph whose training cannot fit in ``limit`` bytes, before allocating anything."""
+    if TRAINING_COPIES * _naive_bytes(graph) <= limit:
+        return  # nothing is shared or frozen in this sum, so it is fast, and no less
     every = parameters(graph)
     needed = sum(each.type.bytes_per_sample for each in every.values()) + _state_bytes(every)
     if needed <= limit:

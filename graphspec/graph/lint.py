@@ -30,9 +30,10 @@ def check(typed: Expanded, sink: Sink) -> None:
     readers = _readers(graph)
     _check_bias(graph, readers, sink)
     _check_softmax(graph, sink)
-    every = parameters(graph)
-    _check_gradients(graph, readers, every, sink)
-    _check_tasks(graph, every, sink)
+    if not _all_trained(graph):
+        every = parameters(graph)
+        _check_gradients(graph, readers, every, sink)
+        _check_tasks(graph, every, sink)
 
 
 def notes(graph: Graph) -> tuple[Diagnostic, ...]:
@@ -172,8 +173,8 @@ def _check_softmax(graph: Graph, sink: Sink) -> None:
         sink.warning(
             Code.SOFTMAX_BEFORE_LOSS,
             weights.spans[-1],
-            f"`{op}` before the head `{name}`: its loss takes logits and applies the {word} itself",
-            f"leave `{op}` out",
+            f"`{op}` before the head `{name}`, whose loss takes logits",
+            f"leave `{op}` out: what turns logits into probabilities is part of the loss",
         )
 
 
@@ -193,6 +194,18 @@ def _reads_head(graph: Graph, node: Node) -> bool:
 # -- parameters that no loss reaches --------------------------------------------------------------
 
 
+def _all_trained(graph: Graph) -> bool:
+    """Return whether a glance shows that every loss trains something and all is trained."""
+    weights = graph.weights.values()
+    return (
+        all(each.trainable and not blocking_layer(each) for each in weights)
+        and all(graph.trained_by[name] or not graph.tasks_of[name] for name in graph.nodes)
+        and all(
+            graph.weights[graph.nodes[head].weights].parameters for head in graph.heads.values()
+        )
+    )
+
+
 def _check_gradients(
     graph: Graph, readers: _Readers, every: Mapping[str, Parameter], sink: Sink
 ) -> None:
@@ -209,13 +222,17 @@ def _check_gradients(
             names = [name for name in names if graph.nodes[name].weights not in told]
             told.update(graph.nodes[name].weights for name in names)
             if names:
-                _report_idle(names, _reason(graph, reader, edge), edge.span or node.span, sink)
-    for name in idle - told:
+                _report_idle(
+                    graph, names, _reason(graph, reader, edge), edge.span or node.span, sink
+                )
+    for name in sorted(idle - told):
         weights = graph.weights[name]
         layer = blocking_layer(weights)
         if layer and graph.calls[name]:
-            reason = f"the layer `{weights.steps[layer].op.name}` lets no gradient through"
-            _report_idle([name], reason, weights.spans[layer], sink)
+            # Either it is not differentiable itself, or what the one before it gives is not.
+            layer -= weights.steps[layer].op.differentiable
+            reason = f"`{weights.steps[layer].op.name}` in it lets none through"
+            _report_idle(graph, [graph.calls[name][0].name], reason, weights.spans[layer], sink)
 
 
 def _idle(graph: Graph, every: Mapping[str, Parameter]) -> set[str]:
@@ -256,8 +273,9 @@ def _reason(graph: Graph, reader: Node, edge: Edge) -> str:
     return f"`{names[0] if names else reader.name}` lets none through"
 
 
-def _report_idle(names: list[str], reason: str, span: Span, sink: Sink) -> None:
-    shown = ", ".join(f"`{name}`" for name in sorted(names)[:3])
+def _report_idle(graph: Graph, names: list[str], reason: str, span: Span, sink: Sink) -> None:
+    ordered = sorted(names, key=lambda name: (graph.nodes[name].span.start, name))
+    shown = ", ".join(f"`{name}`" for name in ordered[:3])
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     sink.warning(
         Code.NO_GRADIENT,

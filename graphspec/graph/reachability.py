@@ -8,7 +8,7 @@ what ``graphspec summary --sharing`` shows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from graphspec.errors import Diagnostic
@@ -26,7 +26,7 @@ class Parameter:
         type: Shape and dtype.
         tasks: The tasks from whose losses a gradient reaches it; empty where it is frozen.
         trainable: Whether training changes it: no weights that use it are frozen.
-        users: The weights that use it, the owner first.
+        uses: The weights that use it, each with its name there, the owner first.
     """
 
     name: str
@@ -34,7 +34,12 @@ class Parameter:
     type: TensorType
     tasks: frozenset[str]
     trainable: bool
-    users: tuple[str, ...]
+    uses: tuple[tuple[str, str], ...]
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """The weights that use it, the owner first."""
+        return tuple(dict.fromkeys(user for user, _ in self.uses))
 
     @property
     def count(self) -> int:
@@ -45,35 +50,71 @@ class Parameter:
 def parameters(graph: Graph) -> Mapping[str, Parameter]:
     """Return every parameter of the model by its full name, shared ones once.
 
+    A model has the weights that some node calls. Where the owner of a parameter has no call any
+    more, as after leaving out a task, the first node that uses the parameter takes its place.
+
     Args:
         graph: A typed graph.
     """
-    tasks: dict[str, set[str]] = {}
-    users: dict[str, dict[str, None]] = {}
-    frozen: set[str] = set()
-    places: dict[str, Place] = {}
+    made: dict[str, Parameter] = {}
+    found: dict[Place, _Found] = {}
+    related = {name for each in graph.weights.values() for name in each.needs}
     for weights in graph.weights.values():
-        reached = reached_parameters(graph, weights)
+        calls = graph.calls[weights.name]
+        reached = reached_parameters(graph, weights) if calls else {}
+        if weights.name not in related and not weights.needs:
+            made.update(_own(weights, reached))
+            continue
         for name in weights.parameters:
-            place = place_of(graph.weights, weights.name, name)
-            full = f"{place.owner}.{place.parameter}"
-            places[full] = place
-            tasks.setdefault(full, set()).update(reached[name])
-            users.setdefault(full, {place.owner: None})[weights.name] = None
-            if not weights.trainable:
-                frozen.add(full)
-    return MappingProxyType(
-        {
-            full: Parameter(
-                full,
-                place.owner,
-                graph.weights[place.owner].parameters[place.parameter],
-                frozenset(() if full in frozen else tasks[full]),
-                full not in frozen,
-                tuple(users[full]),
-            )
-            for full, place in places.items()
-        }
+            place = replace(place_of(graph.weights, weights.name, name), transposed=False)
+            each = found.setdefault(place, _Found())
+            each.frozen |= not weights.trainable
+            if calls:
+                each.uses.append((weights.name, name))
+                each.tasks |= reached[name]
+    used = [_made(graph, place, each) for place, each in found.items() if each.uses]
+    made.update((parameter.name, parameter) for parameter in used)
+    return MappingProxyType(made)
+
+
+def _own(
+    weights: Weights, reached: Mapping[str, frozenset[str]]
+) -> Iterator[tuple[str, Parameter]]:
+    """Yield the parameters of weights that have nothing to do with others."""
+    for name, tasks in reached.items():
+        full = f"{weights.name}.{name}"
+        kind, trainable = weights.parameters[name], weights.trainable
+        uses = ((weights.name, name),)
+        yield (
+            full,
+            Parameter(full, weights.name, kind, tasks if trainable else _NONE, trainable, uses),
+        )
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is known of one parameter: its name in each of the weights that use it, its tasks."""
+
+    uses: list[tuple[str, str]] = field(default_factory=list)
+    tasks: set[str] = field(default_factory=set)
+    frozen: bool = False
+
+
+def _made(graph: Graph, place: Place, found: _Found) -> Parameter:
+    full = f"{place.owner}.{place.parameter}"
+    # The name of a layer of a sequence is the sequence's, whichever of the two is called.
+    own = sorted(
+        (f"{user}.{name}" != full, user != place.owner, number)
+        for number, (user, name) in enumerate(found.uses)
+    )
+    uses = [found.uses[number] for _, _, number in own]
+    return Parameter(
+        ".".join(uses[0]),
+        uses[0][0],
+        graph.weights[place.owner].parameters[place.parameter],
+        _NONE if found.frozen else frozenset(found.tasks),
+        not found.frozen,
+        tuple(uses),
     )
 
 
@@ -95,7 +136,8 @@ def reached_parameters(graph: Graph, weights: Weights) -> Mapping[str, frozenset
 def blocking_layer(weights: Weights) -> int:
     """Return the last layer of a sequence that no gradient gets past, or 0."""
     for index in range(len(weights.steps) - 1, 0, -1):
-        floating = all(kind.torch_dtype.is_floating_point for kind in weights.inputs[index])
+        kinds = (kind for each in weights.inputs[index : index + 1] for kind in each)
+        floating = all("float" in kind.dtype for kind in kinds)
         if not weights.steps[index].op.differentiable or not floating:
             return index
     return 0
@@ -187,9 +229,9 @@ def sharing(graph: Graph) -> Sharing:
             trained[user] |= each.tasks
         by_tasks[each.tasks] = by_tasks.get(each.tasks, 0) + each.count
     return Sharing(
-        tuple(_shared(graph)),
+        tuple(_shared(graph, _by_user(every.values()))),
         total(every.values()),
-        naive_parameters(graph, every),
+        naive_parameters(graph),
         total(each for each in every.values() if not each.trainable),
         {
             node.name: frozenset(trained[node.weights])
@@ -210,12 +252,9 @@ def total(each: Iterable[Parameter]) -> int:
     return sum(parameter.count for parameter in each)
 
 
-def naive_parameters(graph: Graph, every: Mapping[str, Parameter]) -> int:
+def naive_parameters(graph: Graph) -> int:
     """Return the number of parameters if every call had weights of its own."""
-    called = sum(size_of(graph.weights[node.weights]) for node in graph.nodes.values())
-    # Weights that are only copied or shared have no call, but are part of the model.
-    idle = (each for each in every.values() if not any(graph.calls[user] for user in each.users))
-    return called + total(idle)
+    return sum(size_of(graph.weights[node.weights]) for node in graph.nodes.values())
 
 
 def size_of(weights: Weights) -> int:
@@ -223,43 +262,67 @@ def size_of(weights: Weights) -> int:
     return sum(type_.size_per_sample for type_ in weights.parameters.values())
 
 
-def _shared(graph: Graph) -> Iterator[Shared]:
+_ByUser = Mapping[str, Mapping[str, Parameter]]
+
+
+def _by_user(every: Iterable[Parameter]) -> _ByUser:
+    """Return the parameters of each of the weights by their names there."""
+    found: dict[str, dict[str, Parameter]] = {}
+    for parameter in every:
+        for user, name in parameter.uses:
+            found.setdefault(user, {})[name] = parameter
+    return found
+
+
+def _shared(graph: Graph, by_user: _ByUser) -> Iterator[Shared]:
     links: dict[str, list[Link]] = {}
     for name, weights in graph.weights.items():
-        if not weights.is_module:
+        calls = [call.name for call in graph.calls[name]]
+        if not weights.is_module or not calls:
             continue
         owner, how, what = name, "module", ""
-        if weights.layer_of is not None:
+        if weights.layer_of is not None and graph.calls[weights.layer_of]:
             owner, how = weights.layer_of, "layer"
             what = f"layer {name[len(owner) + 1 :]}"
-        calls = [call.name for call in graph.calls[name] if call.name != name]
-        if not graph.calls[owner] or (owner == name and name not in graph.nodes):
-            del calls[:1]  # the owner's own call was left out: the first one takes its place
+        elif name in graph.nodes:
+            calls.remove(name)
+        else:
+            del calls[0]  # it takes the place of the owner's own call
         found = [Link(call, how, what, size_of(weights)) for call in calls]
         links.setdefault(owner, []).extend(found)
-        for owner, link in _relations(graph.weights, weights):
+        for owner, link in _relations(graph, weights, by_user.get(name, {})):
             links.setdefault(owner, []).append(link)
     place = {node.name: index for index, node in enumerate(graph.order)}
     for owner, found in links.items():
         if found:
-            found.sort(key=lambda link: place.get(link.node, -1))
+            found.sort(key=lambda link: place[link.node])
             own = size_of(graph.weights[owner])
             yield Shared(owner, tuple(found), own, own + sum(link.parameters for link in found))
 
 
-def _relations(all_: Mapping[str, Weights], weights: Weights) -> Iterator[tuple[str, Link]]:
+def _relations(
+    graph: Graph, weights: Weights, own: Mapping[str, Parameter]
+) -> Iterator[tuple[str, Link]]:
     """Yield what weights of their own have of other weights, each with the owner."""
-    if weights.parameters_of is not None:
-        yield weights.parameters_of, Link(weights.name, "parameters", "", size_of(weights))
-    if weights.copy_of is not None:
-        yield weights.copy_of, Link(weights.name, "copy", "", 0)
-    tied: dict[str, list[str]] = {}
-    counts: dict[str, int] = {}
-    for name in weights.ties:
-        place = place_of(all_, weights.name, name)
-        words = f"{name} = {place.parameter}" + (" transposed" if place.transposed else "")
-        tied.setdefault(place.owner, []).append(words)
-        size = weights.parameters[name].size_per_sample
-        counts[place.owner] = counts.get(place.owner, 0) + size
-    for owner, texts in tied.items():
-        yield owner, Link(weights.name, "tie", ", ".join(texts), counts[owner])
+    node = weights.name if weights.name in graph.nodes else graph.calls[weights.name][0].name
+    if weights.copy_of is not None and graph.calls[weights.copy_of]:
+        yield weights.copy_of, Link(node, "copy", "", 0)
+    taken: dict[str, dict[str, Parameter]] = {}
+    for name, parameter in own.items():
+        if parameter.owner != weights.name and weights.layer_of is None:
+            taken.setdefault(parameter.owner, {})[name] = parameter
+    whole = weights.parameters_of
+    if whole is not None and taken:
+        owner = whole if graph.calls[whole] else min(taken)
+        count = sum(total(each.values()) for each in taken.values())
+        yield owner, Link(node, "parameters", "", count)
+        return
+    for owner, tied in taken.items():
+        words = ", ".join(_tie_text(graph, weights, name, each) for name, each in tied.items())
+        yield owner, Link(node, "tie", words, total(tied.values()))
+
+
+def _tie_text(graph: Graph, weights: Weights, name: str, parameter: Parameter) -> str:
+    transposed = place_of(graph.weights, weights.name, name).transposed
+    theirs = parameter.uses[0][1]
+    return f"{name} = {theirs}" + (" transposed" if transposed else "")

@@ -162,14 +162,17 @@ class Spec(BaseModel):
         return dump(self.resolved())
 
     def hash(self) -> str:
-        """Return a hash of what the topology says: inputs, tasks' classes and nodes."""
+        """Return a hash of what the topology says: inputs, what tasks predict, and nodes."""
         plain = self.resolved()
         classes = {name: task.classes for name, task in self.tasks.items()}
+        kinds = {name: (task.type, task.shape) for name, task in self.tasks.items()}
         content = {
             "inputs": plain.get("inputs"),
             "classes": {name: count for name, count in classes.items() if count is not None},
             "nodes": plain["nodes"],
         }
+        if any(kind != (None, None) for kind in kinds.values()):
+            content["kinds"] = {n: kind for n, kind in kinds.items() if kind != (None, None)}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

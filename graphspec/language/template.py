@@ -50,7 +50,7 @@ nodes:
   coarse_layer: {{op: fc, from: trunk, units: [=4*width]}}
   coarse_label: {{op: head, from: coarse_layer, task: coarse}}
 
-  # What the coarse head says helps the fine one. Leave it out, or try `detach: true`.
+  # What the coarse head says is an input of the fine one.
   fine_layer:   {{op: fc, from: trunk, units: [=4*width]}}
   both:         {{op: concat, from: [fine_layer, coarse_label]}}
   fine_label:   {{op: head, from: both, task: fine}}

@@ -46,7 +46,7 @@ def test_a_pruned_program_of_a_run(cli: Cli, run: Path) -> None:
     assert done.out == (
         "fine.pt2\ntiny, last weights (epoch 1), as torch-export\n"
         "takes image [N, 1, 28, 28]\ngives fine [N, 10]\n"
-        "compared with the model on batches of 1 and 5: the same numbers\n"
+        "compared with the model on batches of 1 and 2: the same numbers\n"
     )
     image = torch.randn(3, 1, 28, 28)
     found = torch.export.load("fine.pt2").module()(image=image)
@@ -58,7 +58,7 @@ def test_a_pruned_program_of_a_run(cli: Cli, run: Path) -> None:
 @pytest.mark.parametrize(
     ("difference", "line"),
     [
-        (6e-8, "compared with PyTorch on batches of 1 and 5: 6.0e-08 of the largest output apart"),
+        (6e-8, "compared with PyTorch on batches of 1 and 2: 6.0e-08 of the largest output apart"),
         (None, "not compared with PyTorch: pip install 'graphspec[onnx]' brings onnxruntime"),
     ],
 )

@@ -18,6 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 WITHOUT_SPEC = {
     *("too-large", "data-not-found", "data-corrupt", "data-checksum"),
     *("plugin-not-found", "plugin-failed", "plugin-clash"),
+    "cross-task-gradient",
     *("bad-option", "bad-device", "not-a-run", "run-exists", "run-mismatch", "bad-checkpoint"),
     *("cannot-write", "disk-full", "loss-not-finite", "render-failed", "export-failed"),
 }

@@ -60,7 +60,7 @@ def test_every_code_of_a_spec_has_a_golden_file() -> None:
     seen = {code for code in CODES for name in SPECS if name.startswith(code)}
     missing = CODES - seen
     assert missing == {
-        *("data-not-found", "data-corrupt", "data-checksum"),
+        *("cross-task-gradient", "data-not-found", "data-corrupt", "data-checksum"),
         *("plugin-not-found", "plugin-failed", "plugin-clash"),
         *("bad-option", "bad-device", "not-a-run", "run-exists", "run-mismatch"),
         *("bad-checkpoint", "cannot-write", "disk-full", "loss-not-finite", "render-failed"),

@@ -37,7 +37,7 @@ def test_parameters_count_shared_weights_once(found: analysis.Analysis) -> None:
     assert found.parameters == TRUNK + AGAIN + LABEL + OTHER
     assert found.naive_parameters == found.parameters + AGAIN
     assert found.shared == {"again": ("again", "shared")}
-    assert (found.nodes["again"].owned, found.nodes["shared"].owned) == (True, False)
+    assert (found.nodes["again"].counted, found.nodes["shared"].counted) == (AGAIN, 0)
     assert found.nodes["shared"].parameters == AGAIN
 
 
@@ -128,9 +128,69 @@ def test_weights_are_counted_at_the_node_that_defines_them() -> None:
     text = text.replace("again: {op: Conv2d, from: trunk", "again: {op: Conv2d, from: above")
     text = text.replace("flat: {op: flatten, from: above}", "flat: {op: flatten, from: again}")
     found = analyse(gs.analyze(compiler.load_text(text)))
-    assert (found.nodes["above"].owned, found.nodes["again"].owned) == (False, True)
+    assert (found.nodes["above"].counted, found.nodes["again"].counted) == (0, AGAIN)
 
 
 def test_memory_of_training(found: analysis.Analysis) -> None:
     expected = 4 * 4 * found.parameters + 10 * found.activation_bytes
     assert found.training_bytes(10) == expected
+
+
+MIXED = """
+graphspec: 1
+inputs: {image: {shape: [8]}}
+tasks: {t: {classes: 5}, u: {classes: 2}}
+nodes:
+  a: {op: Linear, from: image, out_features: 8}
+  own_statistics: {share: a, mode: parameters, from: a}
+  tied: {op: Linear, from: own_statistics, out_features: 8, tie: {weight: a.weight}}
+  twice: {layers: [{Linear: 8}, ReLU], from: tied}
+  layer: {share: twice.0, from: twice}
+  started: {copy: a, from: layer, trainable: false}
+  label: {op: head, from: started, task: t}
+  other: {op: head, from: own_statistics, task: u}
+"""
+
+
+def test_every_parameter_is_counted_once_however_it_is_shared() -> None:
+    graph = gs.analyze(compiler.load_text(MIXED))
+    found = analyse(graph)
+    one, label, other = 8 * 8 + 8, 8 * 5 + 5, 8 * 2 + 2
+    model = gs.compile(graph)
+    assert found.parameters == sum(p.numel() for p in model.parameters())
+    assert found.parameters == one + 8 + one + one + label + other
+    assert found.naive_parameters == 6 * one + label + other
+    assert found.frozen_parameters == one
+    assert {name: cost.counted for name, cost in found.nodes.items()} == {
+        "a": one, "own_statistics": 0, "tied": 8, "twice": one, "layer": 0, "started": one,
+        "label": label, "other": other,
+    }  # fmt: skip
+    assert sum(cost.counted for cost in found.nodes.values()) == found.parameters
+    assert sum(cost.parameters for cost in found.nodes.values()) == found.naive_parameters
+
+
+def test_frozen_parameters_need_no_gradient_and_no_optimizer() -> None:
+    found = analyse(gs.analyze(compiler.load_text(MIXED)))
+    trained = found.parameters - found.frozen_parameters
+    assert found.training_bytes(0) == 4 * (4 * trained + found.frozen_parameters)
+    spec = compiler.load_text(MIXED)
+    compiler.check(spec, memory_limit=found.training_bytes(0))
+    with pytest.raises(gs.SpecError) as caught:
+        compiler.check(spec, memory_limit=found.training_bytes(0) - 1)
+    (mistake,) = caught.value.diagnostics
+    assert mistake.code is gs.Code.OUT_OF_MEMORY
+    assert (mistake.hint or "").startswith("largest: `a` 72 parameters, `twice` 72 parameters")
+
+
+def test_the_first_user_counts_what_an_owner_without_a_call_leaves() -> None:
+    graph = gs.analyze(compiler.load_text(MIXED.replace("from: tied}", "from: image}")), ["t"])
+    found = analyse(graph)
+    assert set(found.nodes) == {"twice", "layer", "started", "label"}
+    assert found.nodes["started"].counted == 8 * 8 + 8
+    assert found.parameters == sum(p.numel() for p in gs.compile(graph).parameters())
+    text = MIXED.replace("from: twice}", "from: image}")
+    graph = gs.analyze(compiler.load_text(text), ["t"])
+    found = analyse(graph)
+    assert (found.nodes["layer"].counted, "twice" in found.nodes) == (8 * 8 + 8, False)
+    assert found.parameters == sum(p.numel() for p in gs.compile(graph).parameters())
+    assert gs.reachability(graph).keys() == dict(gs.compile(graph).named_parameters()).keys()

@@ -9,10 +9,12 @@ import torch
 from torch.nn import functional
 from torchmetrics import classification, regression
 
-from graphspec.errors import Sink
+from graphspec import compiler
+from graphspec.errors import Sink, SpecError
 from graphspec.language.signature import TaskSpec, TaskType
 from graphspec.language.tasks import Task
 from graphspec.training import class_weights, losses, measures
+from graphspec.training.check import checked
 from graphspec.training.evaluation import evaluate
 from graphspec.training.metrics import Meter
 from graphspec.training.objectives import LOSSES, Options, suited
@@ -184,6 +186,32 @@ def test_balanced_weights() -> None:
     assert found == pytest.approx([2.0, 1.0, 1.0])
     assert class_weights.resolve([1.0, 2.0], TaskSpec(2), labels) == [1.0, 2.0]
     assert class_weights.resolve(None, TaskSpec(2), labels) is None
+
+
+def test_validate_reports_losses_at_their_places() -> None:
+    text = """\
+graphspec: 1
+name: wrong
+inputs: {image: {shape: [3, 8, 8]}}
+tasks:
+  a: {classes: 3, class_weights: [1, 2]}
+  b: {type: regression, label_smoothing: 0.1, loss: cross_entropy}
+  c: {type: segmentation, classes: 2, class_weights: balanced}
+  d: {type: regression, class_weights: balanced}
+nodes:
+  flat: {op: fc, from: image, units: 8}
+  ha: {op: head, from: flat, task: a}
+  hb: {op: head, from: flat, task: b}
+  hc: {op: head, from: image, task: c}
+  hd: {op: head, from: nowhere, task: d}
+"""
+    with pytest.raises(SpecError) as caught:
+        checked(compiler.load_text(text, "t.yaml"))
+    # also those of a spec whose graph has a mistake
+    assert [f"{d.code.value}@{d.location}" for d in caught.value.diagnostics] == [
+        "bad-value@t.yaml:5:34", "bad-value@t.yaml:6:53", "bad-value@t.yaml:8:40",
+        "unknown-node@t.yaml:14:24",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

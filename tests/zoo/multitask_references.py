@@ -193,12 +193,11 @@ class MTAN(nn.Module):
 
     def __init__(self, w: int) -> None:
         super().__init__()
-        self.u, self.p, self.attention = self.stage(3, w, w)
         self.stages = nn.ModuleList()
-        for c in (2 * w, 4 * w):
+        # From the second stage on, a mask sees the attended features of the stage before too.
+        for channels, c, seen in ((3, w, w), (w, 2 * w, 3 * w), (2 * w, 4 * w, 6 * w)):
             stage = nn.Module()
-            # The attended features of the stage before, of half as many channels, are joined.
-            stage.u, stage.p, stage.attention = self.stage(c // 2, c, c + c // 2)
+            stage.u, stage.p, stage.attention = self.stage(channels, c, seen)
             self.stages.append(stage)
         self.label = heads(4 * w)
 
@@ -223,7 +222,7 @@ class MTAN(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         x: Tensor = image
         before: dict[str, list[Tensor]] = {task: [] for task in TASKS}
-        for stage in [self, *self.stages]:
+        for stage in self.stages:
             u = stage.u(x)
             p = stage.p(u)
             for task in TASKS:

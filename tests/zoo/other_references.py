@@ -37,7 +37,7 @@ class UNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        skipped = []
+        skipped: list[Tensor] = []
         for part in self.down:
             x = part(F.max_pool2d(x, 2) if skipped else x)
             skipped.append(x)
@@ -141,7 +141,8 @@ class Transformer(nn.Module):
         later = torch.ones(length, length, dtype=torch.bool).triu(1)
         seen = scores.masked_fill(later, -torch.inf).softmax(dim=3) @ v
         x = x + self.out(seen.transpose(1, 2).reshape(n, length, width))
-        return x + self.mlp(self.ln_2(x))
+        out: Tensor = x + self.mlp(self.ln_2(x))
+        return out
 
 
 class GPT(nn.Module):
@@ -156,7 +157,8 @@ class GPT(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.ln_f(self.blocks(self.embed(tokens) + self.position))
-        return (x @ self.embed.weight.T).transpose(1, 2)
+        scores: Tensor = x @ self.embed.weight.T
+        return scores.transpose(1, 2)
 
 
 class Autoencoder(nn.Module):
@@ -175,8 +177,9 @@ class Autoencoder(nn.Module):
         for layer in self.encoder[:-1]:
             x = layer(x).sigmoid()
         x = self.encoder[-1](x)
-        for layer, bias in zip(reversed(self.encoder), self.biases, strict=True):
-            x = F.linear(x, layer.weight.T, bias).sigmoid()
+        weights = [layer.get_parameter("weight") for layer in self.encoder]
+        for weight, bias in zip(reversed(weights), self.biases, strict=True):
+            x = F.linear(x, weight.T, bias).sigmoid()
         return x.reshape(image.shape)
 
 
@@ -193,7 +196,8 @@ class FilmBlock(nn.Module):
     def forward(self, maps: Tensor, question: Tensor) -> Tensor:
         first = self.first(maps).relu()
         gamma, beta = self.film(question)[:, :, None, None].chunk(2, dim=1)
-        return first + (gamma * self.norm(self.conv(first)) + beta).relu()
+        out: Tensor = first + (gamma * self.norm(self.conv(first)) + beta).relu()
+        return out
 
 
 class Film(nn.Module):
@@ -287,7 +291,7 @@ def _gpt() -> Case:
 def _autoencoder() -> Case:
     module = Autoencoder()
     for layer in module.encoder:
-        layer.weight.data *= 8  # sigmoids one after the other let little through
+        layer.get_parameter("weight").data *= 8  # sigmoids one after the other let little through
     return Case(
         module=module,
         inputs={"image": torch.rand(2, 1, 28, 28)},

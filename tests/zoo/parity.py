@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -88,6 +89,7 @@ def compare(name: str, make: Callable[[], Case]) -> Comparison:
     if case.calibrated:
         calibrate(case.module, list(case.inputs.values()))
     transfer(case.module, model, case.names)
+    assert _norms(model) == _norms(case.module)
     differences, spread = [], {}
     for training in (True, False) if case.training else (False,):
         given = outputs(case.module.train(training), list(case.inputs.values()))
@@ -158,7 +160,7 @@ def stir(module: nn.Module) -> None:
     with torch.no_grad():
         for parameter in module.parameters():
             if parameter.numel() > 1 and bool((parameter == parameter.flatten()[0]).all()):
-                parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
         for name, buffer in module.named_buffers():
             if name.endswith("running_mean"):
                 buffer.copy_(0.1 * torch.randn(buffer.shape, generator=generator))
@@ -197,6 +199,12 @@ def _renamed(name: str, names: Mapping[str, Replacement]) -> str:
     for pattern, replacement in names.items():
         name = re.sub(pattern, replacement, name)
     return name
+
+
+def _norms(module: nn.Module) -> Counter[tuple[float, float | None]]:
+    """Return the settings of batch normalisations that one forward pass does not show."""
+    kind = nn.modules.batchnorm._BatchNorm
+    return Counter((part.eps, part.momentum) for part in module.modules() if isinstance(part, kind))
 
 
 def _largest(values: Tensor) -> float:

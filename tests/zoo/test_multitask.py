@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -147,3 +148,9 @@ def test_a_detached_edge_of_the_six() -> None:
 def test_a_run_is_named_by_its_policy() -> None:
     spec = gs.load("zoo/policies/arch4", {"policy": "teacher", "detach": True})
     assert spec.name == "arch4_teacher_detached"
+
+
+def test_a_policy_is_drawn(tmp_path: Path) -> None:
+    spec = gs.load("zoo/policies/arch4", {"policy": "teacher", "width": 4})
+    drawn = gs.render(spec, tmp_path / "arch4.mmd").read_text("utf-8")
+    assert drawn.count("100 as teacher") == 1
