@@ -20,6 +20,7 @@ _EXPORTS = {
     "SpecError": "graphspec.errors",
     "analyze": "graphspec.compiler",
     "compile": "graphspec.compiler",
+    "eject": "graphspec.compiler",
     "evaluate": "graphspec.training.run",
     "export": "graphspec.training.export",
     "load": "graphspec.compiler",
@@ -51,6 +52,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from graphspec.compiler import analyze as analyze
     from graphspec.compiler import compile as compile
+    from graphspec.compiler import eject as eject
     from graphspec.compiler import load as load
     from graphspec.compiler import reachability as reachability
     from graphspec.compiler import render as render

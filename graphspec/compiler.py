@@ -292,6 +292,43 @@ def render(
     return path
 
 
+def eject(
+    spec: Spec | str | Path | Graph,
+    path: str | Path | None = None,
+    tasks: Collection[str] | None = None,
+) -> str:
+    """Write a spec as one file of plain PyTorch, which needs torch alone.
+
+    Args:
+        spec: A spec, where to read one, or a graph from `analyze`.
+        path: Where to write the file; None writes none.
+        tasks: Only what these tasks need; None for all.
+
+    Returns:
+        The text of the file. The last class in it is the model; it has the names of the spec, loads
+        the checkpoints of its runs, and computes the same as the compiled one.
+
+    Raises:
+        SpecError: With every mistake in the spec; ``cannot-eject`` if a plugin's code cannot be
+            copied; ``cannot-write``.
+
+    Example:
+        >>> "self.coarse_label = nn.Linear(128, 20)" in eject("arch5")
+        True
+    """
+    import graphspec
+    from graphspec.backends import source
+    from graphspec.graph.ir import Graph
+    from graphspec.language import files
+
+    whole = spec if isinstance(spec, Graph) else check(spec).graph
+    graph = _lean(whole, tasks)
+    text = source.write(graph, graphspec.__version__, is_part=graph.heads != whole.heads)
+    if path is not None:
+        files.write_text(Path(path), text, "model")
+    return text
+
+
 def draw(graph: Graph, kind: str) -> bytes:
     """Return the diagram of a typed graph in one of `DIAGRAM_FORMATS`.
 

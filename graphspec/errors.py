@@ -114,6 +114,7 @@ class Code(str, Enum):
     LOSS_NOT_FINITE = "loss-not-finite"
     RENDER_FAILED = "render-failed"
     EXPORT_FAILED = "export-failed"
+    CANNOT_EJECT = "cannot-eject"
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ class _Writer:
         args = (inputs, *call.args) if call.packed else (*inputs, *call.args)
         kwargs = dict(call.kwargs)
         made = self._fx.create_node("call_function", call.function, args, kwargs, node.name)
-        # Unpickling traces the code again: a plugin's function is one call, whatever it does inside.
+        # Unpickling traces the code again: a plugin's function is one call, whatever it does.
         home = getattr(call.function, "__module__", None) or "torch"
         if home.partition(".")[0] not in ("torch", "_operator", "graphspec"):
             made.meta["is_wrapped"] = True

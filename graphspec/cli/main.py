@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 import graphspec
 from graphspec.cli import (
+    eject,
     evaluate,
     export,
     fmt,
@@ -85,7 +86,7 @@ app = typer.Typer(
 )
 for _command in (
     *(new, fmt, validate, resolve, summary, render),
-    *(train, evaluate, export, ops),
+    *(train, evaluate, export, eject, ops),
 ):
     _name = _command.__name__.rpartition(".")[2]
     app.command(_name, epilog=_examples(*_command.EXAMPLES))(_command.command)

@@ -38,7 +38,7 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Print a spec after extends, overrides, expressions and blocks: flat, valid, the same hash."""
+    """Print a spec with everything worked off."""
     from graphspec import compiler
     from graphspec.language import files
     from graphspec.language.format import format_text

@@ -22,7 +22,10 @@ SURFACE = {
         "--set", "--data", "--memory-limit", "--plugin", "--strict", "--format", "--help",
     },
     "resolve": {"--set", "--data", "--plugin", "--out", "--help"},
-    "summary": {"--tasks", "--set", "--data", "--memory-limit", "--plugin", "--format", "--help"},
+    "summary": {
+        "--tasks", "--set", "--data", "--memory-limit", "--plugin", "--format", "--sharing",
+        "--help",
+    },
     "render": {"--out", "--format", "--tasks", "--set", "--data", "--plugin", "--help"},
     "train": {
         "--data", "--data-root", "--epochs", "--set", "--seed", "--device", "--out", "--resume",
@@ -34,6 +37,7 @@ SURFACE = {
     "export": {
         "--to", "--out", "--tasks", "--checkpoint", "--set", "--data", "--plugin", "--help",
     },
+    "eject": {"--out", "--tasks", "--set", "--data", "--plugin", "--force", "--help"},
     "ops": {"--plugin", "--format", "--help"},
 }  # fmt: skip
 
@@ -77,7 +81,7 @@ def test_no_command_shows_help_and_is_a_mistake(cli: Cli) -> None:
             ["trian", "arch5"],
             "error[bad-option]: there is no command `trian`\n"
             "   did you mean `train`? commands: new, fmt, validate, resolve, summary, render, "
-            "train, evaluate, export, ops\n",
+            "train, evaluate, export, eject, ops\n",
         ),
         (
             ["specs/arch5.yaml"],

@@ -14,6 +14,7 @@ PUBLIC = [
     "SpecError",
     "analyze",
     "compile",
+    "eject",
     "evaluate",
     "export",
     "load",

@@ -21,6 +21,7 @@ WITHOUT_SPEC = {
     "cross-task-gradient",
     *("bad-option", "bad-device", "not-a-run", "run-exists", "run-mismatch", "bad-checkpoint"),
     *("cannot-write", "disk-full", "loss-not-finite", "render-failed", "export-failed"),
+    "cannot-eject",
 }
 """Codes that no small spec can show: they come from files, options and training."""
 

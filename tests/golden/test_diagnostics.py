@@ -64,4 +64,5 @@ def test_every_code_of_a_spec_has_a_golden_file() -> None:
         *("plugin-not-found", "plugin-failed", "plugin-clash"),
         *("bad-option", "bad-device", "not-a-run", "run-exists", "run-mismatch"),
         *("bad-checkpoint", "cannot-write", "disk-full", "loss-not-finite", "render-failed"),
+        *("export-failed", "cannot-eject"),
     }

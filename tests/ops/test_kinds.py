@@ -108,5 +108,5 @@ def test_drop_path_is_that_of_torchvision(mode: str) -> None:
 def test_no_gradient_flows_through_some_ops() -> None:
     ops = load_ops()
     assert {name for name in ops if not ops.get(name).differentiable} == {
-        "detach", "argmax", "one_hot",
+        "detach", "argmax", "one_hot", "parameter",
     }  # fmt: skip
