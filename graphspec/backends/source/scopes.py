@@ -111,15 +111,25 @@ class _Scope:
         return tuple(self._given.values())
 
     def _add_entries(self) -> None:
-        for name, child in self._scope.children.items():
-            if has_module(child):
-                part = self._all.part_of(child, Kind.CLASS)
-                self.body.entries.append((name, part, self._shared(child)))
+        bearing = [child for child in self._scope.children.values() if has_module(child)]
+        for child in sorted(bearing, key=self._first_call):
+            part = self._all.part_of(child, Kind.CLASS)
+            self.body.entries.append((child.name, part, self._shared(child)))
         if self._scope is self._tree.root:
             taken = Names(name for name, _, _ in self.body.entries)
             for task, make in self._modules.teachers.items():
                 self._teachers[task] = taken.new(f"{task}_teacher")
                 self.body.entries.append((self._teachers[task], make, ""))
+
+    def _first_call(self, child: Leaf | Group) -> int:
+        """Return the place in the spec of the first node that is made or calls something here."""
+        if isinstance(child, Group) and child.nodes:
+            return self._tree.position(child)
+        if isinstance(child, Leaf) and child.node is not None:
+            return self._tree.position(child.node)
+        inside = [child] if isinstance(child, Leaf) else list(child.children.values())
+        calls = [node for each in inside for node in self._graph.calls.get(each.path, ())]
+        return min(map(self._tree.position, calls), default=0)
 
     def _shared(self, child: Leaf | Group) -> str:
         """Return a comment on weights that are called more than once, or nothing."""

@@ -2,6 +2,7 @@
 
 Written by `graphspec eject` (graphspec). It needs torch alone. To load a run's weights:
 
+    import torch
     model = Mmoe()
     checkpoint = torch.load("runs/NAME/best.pt", "cpu", weights_only=True)
     model.load_state_dict(checkpoint["model"])

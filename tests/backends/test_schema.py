@@ -1,0 +1,95 @@
+"""The JSON Schema: current, taken by valid specs, refused by most of the wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator
+
+from graphspec.backends import schema
+from graphspec.errors import Sink, Source
+from graphspec.language.reader import read_text
+
+ROOT = Path(__file__).parent.parent.parent
+SHIPPED = ROOT / "specs" / "graphspec.schema.json"
+SPECS = sorted((ROOT / "specs").rglob("*.yaml"))
+WRONG = sorted((ROOT / "tests" / "golden" / "diagnostics").glob("*.yaml"))
+TEXTUAL = ("unknown-key", "unknown-op", "unknown-argument", "missing-argument", "missing-key",
+           "wrong-type", "bad-value", "ambiguous-node")  # fmt: skip
+"""Codes of mistakes that the text of one file shows."""
+
+
+@pytest.fixture(scope="module")
+def validator() -> Draft7Validator:
+    made = schema.schema()
+    Draft7Validator.check_schema(made)
+    return Draft7Validator(made)
+
+
+def plain(path: Path) -> Any:
+    text = path.read_text("utf-8", "replace")
+    tree = read_text(text, Source(str(path), text), Sink())
+    return None if tree is None else tree.plain()
+
+
+def test_the_shipped_schema_is_current() -> None:
+    assert SHIPPED.read_text() == schema.write(), "renew it: graphspec schema -o " + str(SHIPPED)
+    assert SHIPPED.stat().st_size < 1_000_000
+
+
+def test_shipped_specs_satisfy_it_and_name_it(validator: Draft7Validator) -> None:
+    for path in SPECS:
+        data = plain(path)
+        if path.parent.name == "base":
+            data = {**data, "nodes": {}}  # a base file is no spec of its own
+        assert [error.message for error in validator.iter_errors(data)] == [], path
+        first = path.read_text().split("\n")[0]
+        assert first.startswith("# yaml-language-server: $schema="), path
+        assert (path.parent / first.partition("=")[2]).resolve() == SHIPPED
+
+
+def test_wrong_specs_do_not(validator: Draft7Validator) -> None:
+    documents = {path.stem: plain(path) for path in WRONG}
+    taken = {n for n, d in documents.items() if d is not None and validator.is_valid(d)}
+    textual = {name for name in documents if name.startswith(TEXTUAL)}
+    # These are wrong only with what they extend, after an override, or by a rule between keys.
+    assert textual & taken == {"unknown-argument-extends", "wrong-type-override",
+                               "missing-key-classes"}  # fmt: skip
+    assert len(textual) >= 15
+
+
+@pytest.mark.parametrize(
+    ("node", "valid"),
+    [
+        ("{op: conv, from: image, channels: 8}", True),
+        ("{op: conv, from: image, channels: =width}", True),
+        ("{op: conv, from: image, chanels: 8}", False),
+        ("{op: conv, from: image, channels: many}", False),
+        ("{op: conv, from: image}", False),
+        ("{op: convv, from: image}", False),
+        ("{op: Upsample, from: image, mode: bilinear, scale_factor: 2}", True),
+        ("{op: fc, from: [a, {node: b, as: softmax, detach: true}], units: [8, =w]}", True),
+        ("{op: fc, from: {node: b, as: sofmax}, units: 8}", False),
+        ("{layers: [Flatten, {Linear: 8}, {Conv2d: {out_channels: 3}}], from: a}", True),
+        ("{layers: [Flaten], from: a}", False),
+        ("{layers: [{Linear: {out_featurs: 3}}], from: a}", False),
+        ("{share: a, mode: parameters, from: b}", True),
+        ("{share: a, units: 3, from: b}", False),
+        ("{block: tower, units: 3, from: b, repeat: =n, each: {t: =tasks}}", True),
+        ("{from: b}", False),
+    ],
+)  # fmt: skip
+def test_nodes(validator: Draft7Validator, node: str, valid: bool) -> None:
+    text = f"graphspec: 1\nnodes:\n  x: {node}\n"
+    tree = read_text(text, Source("x", text), Sink())
+    assert tree is not None
+    assert validator.is_valid(tree.plain()) == valid
+
+
+def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from graphspec.cli.main import main
+
+    assert main(["schema"]) == 0
+    assert capsys.readouterr().out == SHIPPED.read_text()
