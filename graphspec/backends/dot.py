@@ -86,7 +86,8 @@ def write(graph: Graph) -> str:
     for box in drawn.boxes:
         dot.node(ids[box.name], _box_label(box), **_outline(box))
     for arrow in drawn.arrows:
-        dot.edge(ids[arrow.tail], ids[arrow.head], _arrow_label(arrow.label))
+        style = {"style": "dashed"} if arrow.stopped else {}
+        dot.edge(ids[arrow.tail], ids[arrow.head], _arrow_label(arrow.label), **style)
     return str(dot.source)
 
 

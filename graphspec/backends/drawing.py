@@ -89,11 +89,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """One input of a call; two equal inputs are two arrows."""
+    """One input of a call; two equal inputs are two arrows. ``stopped``: no gradient flows back."""
 
     tail: str
     head: str
     label: str
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def sketch(graph: Graph) -> Sketch:
     outlines = _shared_outlines(graph)
     boxes += [_call_box(graph, node, outlines.get(node.weights)) for node in graph.order]
     arrows = [
-        Arrow(edge.node, node.name, _edge_text(graph, edge))
+        Arrow(edge.node, node.name, _edge_text(graph, edge), not edge.passes_gradient)
         for node in graph.order
         for edge in node.inputs
     ]

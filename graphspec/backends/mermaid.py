@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graphspec.backends.drawing import INK, PAPER, Box, Key, Role, Sketch, sketch
+from graphspec.backends.drawing import INK, PAPER, Arrow, Box, Key, Role, Sketch, sketch
 from graphspec.graph.ir import Graph
 
 _SHAPES = {
@@ -38,12 +38,17 @@ def write(graph: Graph) -> str:
     lines = ["flowchart TB"]
     lines += [f"  {ids[box.name]}{_shape(box)}:::{classes[_style(box)]}" for box in drawn.boxes]
     lines += [
-        f'  {ids[arrow.tail]} -->|"{_escape(arrow.label)}"| {ids[arrow.head]}'
+        f'  {ids[arrow.tail]} {_line(arrow)}|"{_escape(arrow.label)}"| {ids[arrow.head]}'
         for arrow in drawn.arrows
     ]
     lines += _legend(drawn, classes)
     lines += [f"  classDef {name} {style}" for style, name in classes.items()]
     return "\n".join(lines) + "\n"
+
+
+def _line(arrow: Arrow) -> str:
+    """Return the line of an arrow, dotted where no gradient flows back."""
+    return "-.->" if arrow.stopped else "-->"
 
 
 def _shape(box: Box) -> str:

@@ -113,7 +113,7 @@ def _of_model(model: type[BaseModel], definitions: Schema | None = None) -> Sche
     for name, part in made.pop("$defs", {}).items():
         if definitions is not None:
             definitions[name] = _open(part)
-    found = _open(made)
+    found: Schema = _open(made)
     found.pop("title", None)
     return found
 

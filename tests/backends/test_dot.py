@@ -10,7 +10,7 @@ import pytest
 from pytest_regressions.file_regression import FileRegressionFixture
 
 import graphspec as gs
-from graphspec.backends import dot, drawing, wording
+from graphspec.backends import dot, drawing, mermaid, wording
 from graphspec.backends.drawing import FAINT_INK, INK, PAPER, Role, sketch
 from graphspec.graph.ir import Edge, Graph
 from graphspec.language.signature import TaskSpec
@@ -232,3 +232,13 @@ def contrast(one: str, other: str) -> float:
 def test_only_large_diagrams_are_hurried() -> None:
     assert "nslimit" not in dot.write(drawn.crowd())
     assert "nslimit" in dot.write(drawn.crowd(tasks=30, depth=10))
+
+
+def test_where_no_gradient_flows_back_the_arrow_is_dashed() -> None:
+    spec = gs.load("policies/arch5", {"policy": "teacher"})
+    drawn = [line for line in dot.write(gs.analyze(spec)).splitlines() if "->" in line]
+    dashed = [line for line in drawn if "style=dashed" in line]
+    assert len(dashed) == 1
+    assert "teacher" in dashed[0]
+    text = mermaid.write(gs.analyze(spec))
+    assert text.count("-.->") == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
+import pstats
 import random
 import re
 import subprocess
@@ -184,6 +186,19 @@ def test_a_file_is_imported_without_graphspec_and_without_a_warning(tmp_path: Pa
         [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_a_profiler_goes_on_while_constructors_are_noted() -> None:
+    profile = cProfile.Profile()
+    profile.enable()
+    graph = graph_of(
+        HEAD + "nodes: {f: {op: fc, from: image, units: 4}, h: {op: head, from: f, task: fine}}"
+    )
+    text = source.write(graph)
+    model_of(text)
+    profile.disable()
+    names = {function for _, _, function in pstats.Stats(profile).stats}
+    assert {"write", "model_of"} <= names
 
 
 class TestNames:

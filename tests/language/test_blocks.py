@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -288,3 +289,21 @@ def test_five_thousand_nodes_that_lead_to_each_other() -> None:
     text = f"nodes:\n{left_out}{shared}"
     text += "  n5000: {op: fc, from: image, units: 3}\n  s5000: {op: fc, from: n0, units: 3}\n"
     assert edges(text)["s5000"] == "n5000"
+
+
+def test_include_brings_blocks_and_variables_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "lib.yaml").write_text(
+        "graphspec: 1\nvars: {units: 5, spare: 1}\n"
+        "blocks: {tower: {layers: [Flatten, {fc: =units}]}, other: {layers: [Tanh]}}\n"
+        "nodes: {stray: {op: fc, from: image, units: 3}}\n"
+    )
+    spec = tmp_path / "spec.yaml"
+    text = HEAD + "include: lib.yaml\nnodes:\n  t: {block: tower, from: image}\n"
+    spec.write_text(text + "  label: {op: head, from: t, task: fine}\n")
+    checked = compiler.check(spec, {"units": 7})
+    assert list(checked.spec.nodes) == ["t", "label"]
+    assert checked.spec.resolved()["nodes"]["t"]["layers"] == ["Flatten", {"fc": 7}]
+    assert [warning.code.value for warning in checked.warnings] == ["untrained-task"]
+    spec.write_text(text.replace("lib.yaml", "libs.yaml"))
+    with pytest.raises(SpecError, match=r"spec.yaml:4:10: error\[file-not-found\]"):
+        compiler.check(spec)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from graphspec.backends.source.code import Brackets, Code, call, flat, listed
-from graphspec.backends.source.layers import Namer
+from graphspec.backends.source.layers import Namer, written
 from graphspec.backends.source.library import Function
 from graphspec.backends.source.parts import REQUIRED, Arg, Make, Name, arguments
 from graphspec.backends.source.tree import Read
@@ -84,7 +84,7 @@ def is_pairwise(function: Call) -> bool:
 def applied(function: Call, operands: Sequence[str], name_of: Namer) -> Applied:
     """Return the call of a function on operands."""
     given = tuple(operands)
-    args = _args(function)
+    args = _args(function, name_of)
     if function.fold and len(given) == 1:
         return Applied("same", Make("same"), given)
     if function.function in _OPERATORS and len(given) <= MOST_TERMS:
@@ -105,16 +105,17 @@ def applied(function: Call, operands: Sequence[str], name_of: Namer) -> Applied:
     return Applied(form, Make(name_of(function.function), args), given)
 
 
-def _args(function: Call) -> tuple[Arg, ...]:
-    name = getattr(function.function, "__name__", "")
-    known = _POSITIONAL.get(name, ())
-    found = [
-        Arg(known[i] if i < len(known) else f"value{i}", value, REQUIRED, bare=True)
-        for i, value in enumerate(function.args)
-    ]
+def _args(function: Call, name_of: Namer) -> tuple[Arg, ...]:
+    callee = getattr(function.function, "__name__", "")
+    known = _POSITIONAL.get(callee, ())
+    found = []
+    for number, value in enumerate(function.args):
+        name = known[number] if number < len(known) else f"value{number}"
+        found.append(Arg(name, written(callee, name, value, name_of), REQUIRED, bare=True))
     defaults = _defaults(function.function)
-    for key, value in function.kwargs.items():
-        found.append(Arg(key, value, defaults.get(key, REQUIRED)))
+    for name, value in function.kwargs.items():
+        default = defaults.get(name, REQUIRED)
+        found.append(Arg(name, written(callee, name, value, name_of), default))
     return tuple(found)
 
 
@@ -152,7 +153,7 @@ def layer_of(function: Call, name_of: Namer) -> Make:
     """Return a function of one tensor as a layer, so that it can stand in a sequence."""
     if function.fold:
         return Make("nn.Identity")
-    args = _args(function)
+    args = _args(function, name_of)
     layer = _LAYERS.get(function.function)
     if layer is not None and not function.args:
         if layer == "nn.Flatten":

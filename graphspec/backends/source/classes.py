@@ -9,7 +9,16 @@ from graphspec.backends.source.bodies import Body, Line
 from graphspec.backends.source.calls import Applied
 from graphspec.backends.source.names import RESERVED, Names
 from graphspec.backends.source.optional import UNSET, Aligned
-from graphspec.backends.source.parts import REQUIRED, Arg, Make, Name, Value, with_values
+from graphspec.backends.source.parts import (
+    REQUIRED,
+    Arg,
+    Make,
+    Name,
+    Named,
+    Row,
+    Value,
+    with_values,
+)
 
 SIZES_IN = (
     "in_channels", "in_features", "num_features", "num_channels", "input_size", "embed_dim",
@@ -46,7 +55,9 @@ class Parameter:
         """Its type, as Python writes it."""
         names: dict[str, None] = {}
         for value in self.values:
-            if isinstance(value, Name):
+            if isinstance(value, (Make, Row, Named)):
+                names["nn.Module"] = None
+            elif isinstance(value, Name):
                 names["type[nn.Module]" if value.text.startswith("nn.") else "object"] = None
             elif isinstance(value, (tuple, list)):
                 kind = "tuple" if isinstance(value, tuple) else "list"

@@ -60,7 +60,10 @@ class Recorder:
             with torch.device("meta"):
                 return make()
         finally:
-            sys.setprofile(before)
+            # cProfile's hook is no function: it has to be switched on again.
+            sys.setprofile(before if callable(before) else None)
+            if before is not None and not callable(before):
+                before.enable()
 
     def _note(self, frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code
@@ -121,18 +124,33 @@ class Recorder:
             yield Arg(name, value, default, bare)
 
     def _written(self, kind: type[nn.Module], name: str, value: object, name_of: Namer) -> object:
-        """Return a value such that it can be written."""
+        """Return a value such that it can be written; modules among them as parts."""
         if isinstance(value, nn.Module):
             return self.part_of(value, name_of)
-        if isinstance(value, type) or inspect.isroutine(value):
-            return Name(name_of(value))
-        try:
-            literal(value)
-        except TypeError as error:
-            message = f"`{name}` of `{kind.__name__}` cannot be written: {error}"
-            hint = "let the constructor take numbers, texts, lists, modules or functions"
-            raise fail(Code.CANNOT_EJECT, message, hint) from error
-        return value
+        return written(kind.__name__, name, value, name_of)
+
+
+def written(callee: str, name: str, value: object, name_of: Namer) -> object:
+    """Return the value of an argument such that it can be written.
+
+    Args:
+        callee: What it is an argument of.
+        name: Its name.
+        value: The value.
+        name_of: How classes and functions are written.
+
+    Raises:
+        SpecError: ``cannot-eject`` if it has no form in Python.
+    """
+    if isinstance(value, type) or inspect.isroutine(value):
+        return Name(name_of(value))
+    try:
+        literal(value)
+    except TypeError as error:
+        message = f"`{name}` of `{callee}` cannot be written: {error}"
+        hint = "arguments are numbers, texts, lists, modules or functions"
+        raise fail(Code.CANNOT_EJECT, message, hint) from error
+    return value
 
 
 def _given(frame: FrameType) -> dict[str, object]:

@@ -300,5 +300,11 @@ def arguments(args: tuple[Arg, ...]) -> Iterator[Code]:
         if arg.is_default:
             skipped = True
             continue
-        text = arg.value.text if isinstance(arg.value, Name) else literal(arg.value)
-        yield text if arg.bare and not skipped else Prefixed(f"{arg.name}=", text)
+        code = _value_code(arg.value)
+        yield code if arg.bare and not skipped else Prefixed(f"{arg.name}=", code)
+
+
+def _value_code(value: object) -> Code:
+    if isinstance(value, (Make, Row, Named)):
+        return code_of(value)
+    return value.text if isinstance(value, Name) else literal(value)
