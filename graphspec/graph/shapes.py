@@ -249,8 +249,24 @@ class _Inference:
             (Related(built.first.span, f"`{built.first.name}` is their first call"),),
         )
 
+    def _add_uncalled_layers(self) -> None:
+        """Type layers of sequences that no node calls by themselves, but others copy."""
+        for name, weights in self._graph.weights.items():
+            parent = self._built.get(weights.layer_of or "")
+            if parent is None or name in self._built:
+                continue
+            prefix = name[len(str(weights.layer_of)) + 1 :] + "."
+            parts = [
+                {k[len(prefix) :]: t for k, t in each.items() if k.startswith(prefix)}
+                for each in (parent.weights.parameters, parent.weights.buffers)
+            ]
+            inputs = (parent.weights.inputs[int(prefix[:-1])],)
+            typed = replace(weights, inputs=inputs, parameters=parts[0], buffers=parts[1])
+            self._built[name] = _Built(typed, parent.value, parent.first)
+
     def _check_relations(self) -> None:
         """Check that shared, copied and tied parameters have the shapes of their owners'."""
+        self._add_uncalled_layers()
         types = {name: built.weights for name, built in self._built.items()}
         for name, built in list(self._built.items()):
             unknown = [other for other in built.weights.needs if other not in types]

@@ -210,3 +210,17 @@ def test_pruning_keeps_what_other_weights_need() -> None:
     model.load_state_dict(whole.state_dict(), strict=False)
     assert set(model.state_dict()) < set(whole.state_dict())
     assert torch.equal(model(image=IMAGE)["fine"], whole(image=IMAGE)["fine"])
+
+
+@pytest.mark.parametrize("relation", ["copy: seq.0", "share: seq.0, mode: parameters"])
+def test_a_single_layer_may_be_copied_or_lend_its_parameters(relation: str) -> None:
+    model = compiled(f"""\
+nodes:
+  flat: {{op: flatten, from: image}}
+  seq: {{layers: [{{Linear: 6}}, ReLU], from: flat}}
+  again: {{{relation}, from: flat}}
+  sum: {{op: add, from: [seq, again]}}
+  label: {{op: head, from: sum, task: fine}}
+""")
+    assert torch.equal(model.again.weight, model.seq[0].weight)
+    assert (model.again.weight is model.seq[0].weight) == ("share" in relation)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import cProfile
-import pstats
 import random
 import re
 import subprocess
@@ -15,13 +14,18 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own habit
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_regressions.file_regression import FileRegressionFixture
+from torch import nn
 
 import graphspec as gs
 from graphspec import compiler
 from graphspec.backends import source
+from graphspec.backends.source.code import flat
+from graphspec.backends.source.layers import Recorder
+from graphspec.backends.source.parts import code_of
 from graphspec.language import shipped
 from graphspec.ops import load_ops
 from graphspec.ops.plugins import load_plugin
@@ -116,7 +120,7 @@ def test_every_spec_gives_the_same_numbers_from_one_checkpoint(name: str) -> Non
     assert max(map(len, text.split("\n"))) <= 100
 
 
-def _state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+def _state(model: nn.Module) -> dict[str, torch.Tensor]:
     """Return values for a model on the meta device: small ones, 1 for variances and scales."""
     state = model.state_dict()
     values = torch.randn(1 << 16) * 0.05
@@ -197,8 +201,29 @@ def test_a_profiler_goes_on_while_constructors_are_noted() -> None:
     text = source.write(graph)
     model_of(text)
     profile.disable()
-    names = {function for _, _, function in pstats.Stats(profile).stats}
+    names = {getattr(entry.code, "co_name", "") for entry in profile.getstats()}
     assert {"write", "model_of"} <= names
+
+
+class Wrapped(nn.Module):
+    """Keeps nothing of what its constructor was called with."""
+
+    def __init__(self, inner: nn.Module, *sizes: int, **more: object) -> None:
+        super().__init__()
+        self.inside = inner
+
+
+def test_constructors_are_written_as_they_were_called() -> None:
+    recorder = Recorder()
+    made = recorder.build(lambda: Wrapped(nn.Linear(2, 3, bias=False), act=F.gelu, kind=nn.ReLU))
+    names = {Wrapped: "Wrapped", F.gelu: "F.gelu", nn.ReLU: "nn.ReLU"}
+    code = flat(code_of(recorder.part_of(made, names.__getitem__)))
+    assert code == "Wrapped(inner=nn.Linear(2, 3, bias=False), act=F.gelu, kind=nn.ReLU)"
+    made = recorder.build(lambda: Wrapped(nn.ReLU(), size=torch.ones(2)))
+    with pytest.raises(gs.SpecError) as caught:
+        recorder.part_of(made, names.__getitem__)
+    message = "error[cannot-eject]: `size` of `Wrapped` cannot be written: a Tensor cannot be"
+    assert str(caught.value).startswith(message)
 
 
 class TestNames:

@@ -154,7 +154,7 @@ def test_a_head_that_another_loss_trains_is_a_note_and_no_warning() -> None:
     assert compiler.check("arch6").warnings == ()
     (note,) = gs.sharing("arch6").notes
     assert note.code is gs.Code.CROSS_TASK_GRADIENT
-    assert note.location.endswith("arch6.yaml:10:3")
+    assert note.location.endswith("arch6.yaml:11:3")
     assert note.message == "the head `fine_label` also receives the gradient of `coarse`"
     assert note.hint == "to keep it for `fine` alone: `from: {node: fine_label, detach: true}`"
     spec = gs.load("zoo/policies/arch6", {"detach": True})
