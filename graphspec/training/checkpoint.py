@@ -19,9 +19,10 @@ from torch.optim import Optimizer
 
 from graphspec.errors import Code, fail
 from graphspec.training import optimizers
+from graphspec.training.balancing.balancer import Balancer
 from graphspec.training.folder import replacing
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout of a checkpoint."""
 
 _PROGRESS = (
@@ -37,6 +38,7 @@ class State:
     Attributes:
         model: The model, with its weights and buffers.
         optimizer: The optimizer, with its moments.
+        balancer: What turns the tasks' losses into gradients, with what it learned.
         epoch: Epochs done, their evaluation included.
         step: Steps done in the current epoch.
         global_step: Steps done in all.
@@ -53,6 +55,7 @@ class State:
 
     model: nn.Module
     optimizer: Optimizer
+    balancer: Balancer
     epoch: int = 0
     step: int = 0
     global_step: int = 0
@@ -84,6 +87,7 @@ class State:
             "progress": {name: getattr(self, name) for name in _PROGRESS},
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "balancer": self.balancer.state_dict(),
             "random": _random_states(),
         }
 
@@ -91,6 +95,7 @@ class State:
         """Go back to what `capture` gave, random numbers included."""
         self.model.load_state_dict(saved["model"])
         optimizers.restore(self.optimizer, saved["optimizer"])
+        self.balancer.load_state_dict(saved["balancer"])
         for name in _PROGRESS:
             setattr(self, name, saved["progress"][name])
         _set_random_states(saved["random"])

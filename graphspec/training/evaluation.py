@@ -138,7 +138,7 @@ class _Scoreboard:
         self._agreed: dict[str, Tensor] = {}
 
     def add(self, outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> None:
-        _, parts = self._losses(outputs, labels)
+        parts = self._losses(outputs, labels)
         count = len(next(iter(labels.values())))
         self.samples += count
         for name, loss in parts.items():

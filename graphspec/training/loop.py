@@ -139,8 +139,8 @@ def _step(job: Job, state: State, meter: Meter, batch: Sample) -> None:
         outputs = state.model(**batch.inputs, labels=batch.labels)
     else:
         outputs = state.model(**batch.inputs)
-    loss, parts = job.losses(outputs, batch.labels)
-    loss.backward()  # type: ignore[no-untyped-call]
+    parts = job.losses(outputs, batch.labels)
+    state.balancer.backward(parts)
     state.optimizer.step()
     meter.add(outputs, batch.labels, parts)
     state.step += 1
@@ -187,6 +187,7 @@ def _close(job: Job, state: State, records: list[Record]) -> None:
     """
     if not state.finite():
         raise _not_finite(job, state, records[0], "at its end")
+    state.balancer.close_epoch({task: float(records[0][f"{task}/loss"]) for task in job.tasks})
     value = metrics.value(job.recipe.best, records)
     improved = metrics.better(job.recipe.best, value, state.best_value)
     if improved:

@@ -1,4 +1,7 @@
-"""The loss of a multi-task model: a weighted sum of one loss per task."""
+"""The loss of a multi-task model: one loss per task, and how they are weighted for the records.
+
+How they become gradients is a balancer's business (`graphspec.training.balancing`).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from graphspec.training.optimizers import Spans
 
 
 class Losses:
-    """The loss of every task, and their weighted sum.
+    """The loss of every task, and their weighted sum as a number.
 
     Attributes:
         weights: The factor of each task's loss in the sum.
@@ -37,7 +40,7 @@ class Losses:
 
     def __call__(
         self, outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> dict[str, Tensor]:
         """Compute the losses of one batch.
 
         Args:
@@ -45,21 +48,12 @@ class Losses:
             labels: The targets by task.
 
         Returns:
-            The weighted sum, a scalar to call ``backward`` on, and the loss of each task, before
-            weighting.
+            The loss of each task, a scalar with its graph, before weighting.
         """
-        parts = {
+        return {
             task: objective(outputs[task], labels[task])
             for task, objective in self._objectives.items()
         }
-        terms = [
-            loss if self.weights[task] == 1.0 else self.weights[task] * loss
-            for task, loss in parts.items()
-        ]
-        total = terms[0]
-        for term in terms[1:]:
-            total = torch.add(total, term)
-        return total, parts
 
     def basis(self, task: str, labels: Tensor) -> Tensor | None:
         """Return over how much a task's loss of a batch is the mean; None: over its samples."""

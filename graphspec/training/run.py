@@ -26,6 +26,7 @@ from graphspec.training import (
     setup,
     start,
 )
+from graphspec.training.balancing.balancer import Fixed
 from graphspec.training.checkpoint import State
 from graphspec.training.evaluation import evaluate as measure_split
 from graphspec.training.interrupts import Interrupts
@@ -291,9 +292,10 @@ def _run(made: Setup, job: Job, state: State, header: Header) -> Run:
 def _fresh(made: Setup) -> tuple[State, bool]:
     """Return the state before the first step, and whether the optimizer is fused."""
     model = made.model()
-    optimizer, fused = optimizers.make(made.recipe, model.parameters())
+    balancer = Fixed(made.losses.weights)
+    optimizer, fused = optimizers.make(made.recipe, [*model.parameters(), *balancer.parameters()])
     torch.manual_seed(made.recipe.seed)  # dropout; weights, order and augmentation have their own
-    return State(model, optimizer), fused
+    return State(model, optimizer, balancer), fused
 
 
 def _job(made: Setup, path: Path, observer: Observer, stop: Interrupts) -> Job:

@@ -30,6 +30,7 @@ from graphspec.language import shipped
 from graphspec.ops import load_ops
 from graphspec.ops.plugins import load_plugin
 from graphspec.training import checkpoint
+from graphspec.training.balancing.balancer import Fixed
 from tests.backends.ejected import (
     assert_equal,
     assert_same,
@@ -165,7 +166,7 @@ def test_the_first_lines_load_a_checkpoint_of_a_run(
 ) -> None:
     spec = gs.load("arch5", {"width": 4})
     compiled = gs.compile(spec, seed=3)
-    state = checkpoint.State(compiled, torch.optim.Adam(compiled.parameters()))
+    state = checkpoint.State(compiled, torch.optim.Adam(compiled.parameters()), Fixed({}))
     (tmp_path / "runs/NAME").mkdir(parents=True)
     checkpoint.save(state.weights(spec.hash()), tmp_path / "runs/NAME/best.pt")
     monkeypatch.chdir(tmp_path)

@@ -110,7 +110,7 @@ def test_running_means_and_evaluation_agree_with_torch_and_torchmetrics() -> Non
     loss = losses.make(TASKS, SECTIONS, LABELS, CPU)
     meter = Meter(TASKS, loss, CPU)
     for number, batch in enumerate(BATCHES):
-        meter.add(batch.inputs, batch.labels, loss(batch.inputs, batch.labels)[1])
+        meter.add(batch.inputs, batch.labels, loss(batch.inputs, batch.labels))
         if number == 0:
             state = meter.state_dict()
             meter = Meter(TASKS, loss, CPU)
@@ -132,7 +132,7 @@ def test_metrics_where_there_is_little_to_measure() -> None:
     outputs["mask"][:, 0] = 1.0
     labels = {"size": torch.tensor([[1e-4, 2.0], [2e-4, 2.0]]), "mask": torch.zeros(2, 4).long()}
     meter = Meter(tasks, loss, CPU)
-    meter.add(outputs, labels, loss(outputs, labels)[1])
+    meter.add(outputs, labels, loss(outputs, labels))
     scores = meter.scores()
     # the second number never varies; the first varies little, which is no reason to call it right
     assert scores["size/r2"] == pytest.approx(1 - 1e-8 / (2 * 0.25e-8), rel=1e-3)

@@ -12,6 +12,7 @@ from graphspec.errors import Sink, SpecError
 from graphspec.language.recipe import Optimizer, Train
 from graphspec.language.signature import TaskSpec
 from graphspec.training import allocator, devices, measures, metrics, optimizers, summary
+from graphspec.training.balancing.balancer import weighted_sum
 from graphspec.training.check import check
 from graphspec.training.evaluation import coarse_tasks, evaluate
 from graphspec.training.losses import Losses
@@ -70,7 +71,7 @@ def expected() -> dict[str, float]:
 
 def metered(batches: list[Batch], meter: Meter, pull: bool = False) -> Meter:
     for batch in batches:
-        meter.add(batch.inputs, batch.labels, LOSSES(batch.inputs, batch.labels)[1])
+        meter.add(batch.inputs, batch.labels, LOSSES(batch.inputs, batch.labels))
         if pull:
             meter.scores()
     return meter
@@ -127,7 +128,8 @@ def test_coarse_tasks_are_parents_or_else_the_smallest() -> None:
 
 def test_loss_is_the_weighted_sum() -> None:
     batch = BATCHES[0]
-    total, parts = LOSSES(batch.inputs, batch.labels)
+    parts = LOSSES(batch.inputs, batch.labels)
+    total = weighted_sum(parts, LOSSES.weights)
     assert torch.equal(total, 2 * parts["fine"] + parts["coarse"])
     assert LOSSES.total({"fine": 1.5, "coarse": 0.25}) == 3.25
 

@@ -17,6 +17,7 @@ from torch import nn
 from graphspec.errors import SpecError
 from graphspec.language.signature import TaskSpec
 from graphspec.training import loop
+from graphspec.training.balancing.balancer import Fixed
 from graphspec.training.checkpoint import State
 from graphspec.training.evaluation import evaluate as measure
 from graphspec.training.losses import Losses
@@ -232,7 +233,7 @@ def test_true_labels_are_given_while_learning_and_not_while_measuring() -> None:
     inputs, labels = {"x": torch.randn(4, 2)}, {"t": torch.tensor([0, 1, 2, 0])}
     batch: Any = SimpleNamespace(inputs=inputs, labels=labels)
     model, tasks, losses = Teacher(), {"t": TaskSpec(3)}, Losses({"t": 1.0})
-    state = State(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    state = State(model, torch.optim.SGD(model.parameters(), lr=0.1), Fixed({"t": 1.0}))
     job: Any = SimpleNamespace(losses=losses)
     loop._step(job, state, Meter(tasks, losses, CPU), batch)
     measure(model, [batch], losses, tasks, CPU)
