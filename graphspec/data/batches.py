@@ -78,7 +78,9 @@ class Batches:
         """
         names = split.inputs if inputs is None else [n for n in split.inputs if n in inputs]
         self._inputs = {name: split.inputs[name].to(device) for name in names}
-        self._labels = {task: labels.to(device) for task, labels in split.labels.items()}
+        # tasks with the same labels have them once
+        moved = {id(labels): labels.to(device) for labels in split.labels.values()}
+        self._labels = {task: moved[id(labels)] for task, labels in split.labels.items()}
         self._device = next(iter(self._labels.values())).device
         self._batch_size = batch_size
         self._augment = AUGMENTATIONS[augment]

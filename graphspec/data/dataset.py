@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from graphspec.data import hierarchy, targets
 from graphspec.data.source import Part, Raw, Source
 from graphspec.data.splitting import hold_out, strata
 from graphspec.errors import Code, Diagnostic, Severity
-from graphspec.language.signature import Signature
+from graphspec.language.signature import Signature, TaskSpec
 
 _CHUNK = 512
 """Images summed at a time, so that their float64 copies stay in the processor's cache."""
@@ -83,6 +83,29 @@ class DataSet:
     fingerprint: str
     origin: str
     warnings: tuple[Diagnostic, ...] = ()
+
+    def with_tasks(self, borrowed: Mapping[str, TaskSpec]) -> DataSet:
+        """Return the data set with more tasks, which are trained on labels that it has.
+
+        Args:
+            borrowed: Tasks whose ``labels`` name tasks of the data set.
+        """
+        if not borrowed:
+            return self
+        signature = replace(self.signature, tasks={**self.signature.tasks, **borrowed})
+        owners = {name: str(task.labels) for name, task in borrowed.items()}
+
+        def lend(split: Split) -> Split:
+            lent = {name: split.labels[owner] for name, owner in owners.items()}
+            return replace(split, labels=split.labels | lent)
+
+        return replace(
+            self,
+            signature=signature,
+            train=lend(self.train),
+            validation=lend(self.validation),
+            test=lend(self.test),
+        )
 
     @property
     def unit(self) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from graphspec.data import arrays, cifar100, download, fashion_mini, fashion_mnist
 from graphspec.data.source import Source
 from graphspec.errors import Code, Sink, Span, fail
+from graphspec.language import labels
 from graphspec.language.recipe import Data
 from graphspec.language.signature import Signature
 from graphspec.language.tasks import Task
@@ -54,7 +55,8 @@ def describe(section: Data | str, tasks: Mapping[str, Task] = _NO_TASKS) -> Sign
 
     Args:
         section: The ``data:`` section of a spec, or the name of a source.
-        tasks: The spec's ``tasks:``, by which the source `arrays` knows what is to be predicted.
+        tasks: The spec's ``tasks:``, by which the source `arrays` knows what is to be predicted;
+            those with ``labels`` are offered too.
 
     Raises:
         SpecError: ``unknown-data`` if there is no such source; what the source itself raises where
@@ -62,7 +64,8 @@ def describe(section: Data | str, tasks: Mapping[str, Task] = _NO_TASKS) -> Sign
     """
     if isinstance(section, str):
         section = Data(source=section)
-    return SOURCES.get(section.source).configured(section, tasks).signature
+    offered = SOURCES.get(section.source).configured(section, tasks).signature
+    return replace(offered, tasks=offered.tasks | labels.borrowed(tasks, offered.tasks))
 
 
 def check(section: Data, sink: Sink, span: Callable[[tuple[str, ...]], Span | None]) -> None:
@@ -106,4 +109,5 @@ def load(section: Data, seed: int, tasks: Mapping[str, Task] = _NO_TASKS) -> Dat
         message = f"cannot read {source.title} in `{root or download.cache()}`: "
         hint = "check the path and its permissions"
         raise fail(Code.FILE_UNREADABLE, message + (error.strerror or str(error)), hint) from error
-    return assemble(source, raw, section.validation, seed)
+    data = assemble(source, raw, section.validation, seed)
+    return data.with_tasks(labels.borrowed(tasks, data.signature.tasks))

@@ -128,8 +128,11 @@ def _check_heads(expanded: Expanded, spec: Spec, sink: Sink) -> None:
             "no node is a head, so there is nothing to train",
             f"add one: `label: {{op: head, from: ..., task: {example}}}`",
         )
+    lent = {task.labels for task in spec.tasks.values()}
     for task in spec.tasks:
-        if task not in heads and task in expanded.tasks and heads and not expanded.broken:
+        if task in heads or task in lent:
+            continue
+        if task in expanded.tasks and heads and not expanded.broken:
             sink.warning(
                 Code.UNTRAINED_TASK,
                 spec.locate("tasks", task, key=True),

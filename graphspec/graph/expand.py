@@ -223,6 +223,8 @@ class _Expansion:
         task: str = getattr(step.args, "task", "")
         if task in self._signature.tasks or not self._tasks_known:
             return task
+        if task in self._spec.tasks:
+            return None  # told where the task is declared
         declare = "" if self._spec.data else f"; a new one: `tasks: {{{task}: {{classes: 10}}}}`"
         self._sink.error(
             Code.UNKNOWN_TASK,

@@ -173,6 +173,8 @@ class Spec(BaseModel):
         }
         if any(kind != (None, None) for kind in kinds.values()):
             content["kinds"] = {n: kind for n, kind in kinds.items() if kind != (None, None)}
+        if any(task.labels for task in self.tasks.values()):
+            content["labels"] = {n: task.labels for n, task in self.tasks.items() if task.labels}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -42,6 +42,7 @@ class TaskSpec:
             ``(1,)``; the positions of a segmentation, e.g. ``(32, 32)``, or empty where they are
             not known; empty for the other types.
         ignore_index: Label of the positions of a segmentation that do not count, or None.
+        labels: The task whose labels these are, where they are not its own, or None.
     """
 
     classes: int = 0
@@ -51,6 +52,7 @@ class TaskSpec:
     type: TaskType = "classification"
     shape: tuple[int, ...] = ()
     ignore_index: int | None = None
+    labels: str | None = None
 
     @property
     def text(self) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from graphspec.errors import Code, Sink, did_you_mean
+from graphspec.language import labels
 from graphspec.language.models import Spec
+from graphspec.language.recipe import Data
 from graphspec.language.signature import InputSpec, Signature, TaskSpec, TaskType
 from graphspec.language.tasks import foreign, stated, stated_shape
 
@@ -29,6 +31,8 @@ def signature(spec: Spec, sink: Sink) -> Signature | None:
         return None
     tasks = {}
     for name, task in spec.tasks.items():
+        if task.labels is not None:
+            continue
         _check_foreign(spec, name, task.type or "classification", sink)
         described = stated(task)
         if described is None:
@@ -42,7 +46,11 @@ def signature(spec: Spec, sink: Sink) -> Signature | None:
             return None
         tasks[name] = described
     inputs = {name: InputSpec(tuple(item.shape), item.dtype) for name, item in spec.inputs.items()}
-    return Signature(inputs, tasks)
+    everything = Signature(inputs, tasks | labels.borrowed(spec.tasks, tasks))
+    for name, task in spec.tasks.items():
+        if task.labels is not None:
+            _check_borrowed(spec, name, everything, sink)
+    return everything
 
 
 def compare(spec: Spec, offered: Signature, sink: Sink) -> None:
@@ -66,33 +74,64 @@ def compare(spec: Spec, offered: Signature, sink: Sink) -> None:
                 f"but `{source}` {found}",
                 "leave `inputs:` out: they come from the data set",
             )
-    for name in spec.tasks:
+    for name, task in spec.tasks.items():
+        if task.labels is not None:
+            _check_borrowed(spec, name, offered, sink)
+            continue
         offer = offered.tasks.get(name)
         if offer is not None:
-            _compare_task(spec, name, offer, sink)
+            _compare_task(spec, name, offer, (f"`{source}`", "the data set"), sink)
             continue
-        choices, what = list(offered.tasks), f"tasks of `{source}`"
-        if spec.data.path is not None:
-            # the spec says which arrays are targets: a typo leaves the array that is meant an input
-            choices, what = [*choices, *offered.inputs], f"arrays of `{spec.data.path}`"
         sink.error(
             Code.UNKNOWN_TASK,
             spec.locate("tasks", name, key=True),
             f"`{source}` has no task `{name}`",
-            did_you_mean(name, choices, what),
+            _offers(name, spec.data, offered),
         )
 
 
-def _compare_task(spec: Spec, name: str, offer: TaskSpec, sink: Sink) -> None:
-    """Report what a spec says of a task otherwise than its data set."""
-    assert spec.data is not None
-    task, source = spec.tasks[name], spec.data.source
+def _offers(name: str, data: Data, offered: Signature) -> str:
+    """Return the hint for a task that a data set does not have."""
+    own = [each for each, task in offered.tasks.items() if task.labels is None]
+    if data.path is not None:
+        # the spec says which arrays are targets: a typo leaves the array that is meant an input
+        return did_you_mean(name, [*own, *offered.inputs], f"arrays of `{data.path}`")
+    hint = did_you_mean(name, own, f"tasks of `{data.source}`")
+    return f"{hint}\nto train it on the labels of one of these: `{name}: {{labels: {own[0]}}}`"
+
+
+def _check_borrowed(spec: Spec, name: str, offered: Signature, sink: Sink) -> None:
+    """Report what cannot be of a task that is trained on the labels of another."""
+    wrong = labels.check(name, spec.tasks, offered)
+    if wrong is not None:
+        code, message, hint = wrong
+        sink.error(code, spec.locate("tasks", name, "labels"), message, hint)
+        return
+    offer = offered.tasks.get(name)
+    if offer is not None:
+        owner = f"`{offer.labels}`, whose labels it has,"
+        _compare_task(spec, name, offer, (owner, f"`{offer.labels}`"), sink)
+
+
+def _compare_task(
+    spec: Spec, name: str, offer: TaskSpec, giver: tuple[str, str], sink: Sink
+) -> None:
+    """Report what a spec says of a task otherwise than its data set, or the task it borrows from.
+
+    Args:
+        spec: The spec.
+        name: The task.
+        offer: What it is.
+        giver: Who says what it is: by name, and as the hints call it.
+        sink: Where the mistakes go.
+    """
+    task, (source, origin) = spec.tasks[name], giver
     if task.type is not None and task.type != offer.type:
         sink.error(
             Code.DATA_MISMATCH,
             spec.locate("tasks", name, "type"),
-            f"the task `{name}` is stated as {task.type}, but `{source}` has it as {offer.type}",
-            "leave `type` out: it comes from the data set",
+            f"the task `{name}` is stated as {task.type}, but {source} has it as {offer.type}",
+            f"leave `type` out: it comes from {origin}",
         )
         return
     _check_foreign(spec, name, offer.type, sink)
@@ -100,18 +139,26 @@ def _compare_task(spec: Spec, name: str, offer: TaskSpec, sink: Sink) -> None:
         sink.error(
             Code.DATA_MISMATCH,
             spec.locate("tasks", name, "classes"),
-            f"the task `{name}` is stated with {task.classes} classes, but `{source}` has "
+            f"the task `{name}` is stated with {task.classes} classes, but {source} has "
             f"{offer.classes}",
-            "leave `classes` out: it comes from the data set",
+            f"leave `classes` out: it comes from {origin}",
         )
     shape = stated_shape(task, offer.type)
     if shape is not None and shape != offer.shape:
         sink.error(
             Code.DATA_MISMATCH,
             spec.locate("tasks", name, "shape"),
-            f"the task `{name}` is stated with targets of shape {list(shape)}, but `{source}` has "
+            f"the task `{name}` is stated with targets of shape {list(shape)}, but {source} has "
             f"{list(offer.shape)}",
-            "leave `shape` out: it comes from the data set",
+            f"leave `shape` out: it comes from {origin}",
+        )
+    if offer.type == "segmentation" and task.ignore_index not in (None, offer.ignore_index):
+        found = "counts every label" if offer.ignore_index is None else f"has {offer.ignore_index}"
+        sink.error(
+            Code.DATA_MISMATCH,
+            spec.locate("tasks", name, "ignore_index"),
+            f"the task `{name}` ignores {task.ignore_index}, but {source} {found}",
+            f"leave `ignore_index` out: it comes from {origin}",
         )
 
 

@@ -48,6 +48,9 @@ class Task(Section):
     ] = None
     """Shape of one sample's target: of a regression (by default `[1]`, one number), or the
     positions of a segmentation, such as `[32, 32]`; comes from the data set where there is one."""
+    labels: str | None = Field(None, examples=["fine"])
+    """Another task, on whose labels this one is trained too, as an auxiliary head is; type and
+    classes are that task's."""
     weight: float = Field(1.0, ge=0.0)
     """Factor of the task's loss in the sum."""
     loss: str | None = Field(None, examples=["cross_entropy", "mse", "huber"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from graphspec import compiler
 from graphspec.compiler import Checked, Overrides
 from graphspec.errors import Code, Sink, Span
+from graphspec.language import labels
 from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec, TaskType
 from graphspec.training import devices, losses, metrics, optimizers
@@ -82,7 +83,8 @@ def _kinds(spec: Spec, graph: Graph | None) -> dict[str, TaskType]:
     """Return the types of the tasks as far as they are known."""
     kinds: dict[str, TaskType] = {n: t.type for n, t in spec.tasks.items() if t.type is not None}
     if spec.data is None:
-        kinds = {name: kinds.get(name, "classification") for name in spec.tasks}
+        own = {name: labels.path(name, spec.tasks)[-1] for name in spec.tasks}
+        kinds = {name: kinds.get(each, "classification") for name, each in own.items()}
     return kinds | ({} if graph is None else {n: task.type for n, task in graph.tasks.items()})
 
 

@@ -83,7 +83,8 @@ def test_keys_of_other_types_and_what_is_missing() -> None:
          "`cifar100` has it as classification | leave `type` out: it comes from the data set"),
         ("t: {shape: [1]}", "bad-value@6:14 `shape` is not for a classification task such as `t` | "
          "leave it out: its target is one class"),
-        ("u: {}", "unknown-task@6:3 `cifar100` has no task `u` | tasks of `cifar100`: t"),
+        ("u: {}", "unknown-task@6:3 `cifar100` has no task `u` | tasks of `cifar100`: t\n"
+         "to train it on the labels of one of these: `u: {labels: t}`"),
     ],
 )  # fmt: skip
 def test_a_task_beside_its_data(task: str, line: str) -> None:
