@@ -35,13 +35,13 @@ def check(expanded: Expanded, spec: Spec, sink: Sink) -> Expanded:
 
 def _without_cycles(expanded: Expanded, sink: Sink) -> Expanded:
     graph = expanded.graph
+    if len(graph.order) == len(graph.nodes):
+        return expanded
     cyclic = [
         component
         for component in nx.strongly_connected_components(graph.digraph)
         if len(component) > 1
     ]
-    if not cyclic:
-        return expanded
     lost: set[str] = set()
     for component in sorted(cyclic, key=min):
         _report_cycle(graph, component, sink)

@@ -26,7 +26,8 @@ def prune(graph: Graph) -> Graph:
                 if edge.node in graph.nodes:
                     waiting.append(edge.node)
     inputs = {name: type_ for name, type_ in graph.inputs.items() if name in needed}
-    return replace(graph.keep(needed), inputs=inputs)
+    kept = graph.keep(needed)
+    return kept if len(inputs) == len(graph.inputs) else replace(kept, inputs=inputs)
 
 
 def select(graph: Graph, tasks: Collection[str] | None) -> Graph:

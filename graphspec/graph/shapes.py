@@ -82,7 +82,7 @@ class _Inference:
             self._failed.add(node.name)
             return
         self._types[node.name] = value.types
-        self._nodes[node.name] = replace(node, outputs=value.types, ports=value.ports)
+        self._nodes[node.name] = node.typed(value.types, value.ports)
 
     def _inputs(self, node: Node) -> list[TensorType] | None:
         types: list[TensorType] = []
@@ -166,12 +166,11 @@ class _Inference:
             except Exception as error:
                 self._report_run(node, weights, index, types, error)
                 return None
-        weights = replace(
-            weights,
-            inputs=tuple(sites),
-            parameters=_joined([part.parameters for part in parts], weights.sequence),
-            buffers=_joined([part.buffers for part in parts], weights.sequence),
-            is_module=weights.sequence or parts[0].is_module,
+        weights = weights.typed(
+            tuple(sites),
+            _joined([part.parameters for part in parts], weights.sequence),
+            _joined([part.buffers for part in parts], weights.sequence),
+            weights.sequence or parts[0].is_module,
         )
         self._built[node.weights] = _Built(weights, parts[-1].value, node)
         return parts[-1].value
@@ -283,12 +282,9 @@ class _Inference:
     def finish(self, expanded: Expanded) -> Expanded:
         """Return the typed graph of all nodes that could be typed."""
         self._check_relations()
-        graph = replace(
-            self._graph,
-            nodes={name: self._nodes[name] for name in self._graph.nodes if name in self._nodes},
-        ).keep(self._nodes)
-        kept = [name for name in graph.weights if name in self._built]
-        graph = replace(graph, weights={name: self._built[name].weights for name in kept})
+        graph = self._graph.keep(self._nodes)
+        weights = {name: self._built[name].weights for name in graph.weights if name in self._built}
+        graph = graph.typed({name: self._nodes[name] for name in graph.nodes}, weights)
         return replace(expanded, graph=graph, broken=expanded.broken | self._failed)
 
 

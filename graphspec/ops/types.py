@@ -8,6 +8,7 @@ prime: a size that is a multiple of it can only come from the batch, so ``2 * BA
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -53,11 +54,7 @@ class TensorType:
     @property
     def torch_dtype(self) -> torch.dtype:
         """The dtype as torch's object."""
-        import torch
-
-        dtype = getattr(torch, self.dtype)
-        assert isinstance(dtype, torch.dtype)
-        return dtype
+        return _dtype(self.dtype)
 
     def meta(self) -> torch.Tensor:
         """Return a tensor of this type on the meta device: shape without storage."""
@@ -73,6 +70,15 @@ class TensorType:
     def __str__(self) -> str:
         kind = "" if self.dtype == "float32" else f" {self.dtype}"
         return f"[{', '.join(size_text(size) for size in self.shape)}]{kind}"
+
+
+@cache
+def _dtype(name: str) -> torch.dtype:
+    import torch
+
+    dtype = getattr(torch, name)
+    assert isinstance(dtype, torch.dtype)
+    return dtype
 
 
 def size_text(size: int) -> str:
