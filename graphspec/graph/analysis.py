@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from graphspec.errors import Code, Sink, fail
 from graphspec.graph.ir import Graph, Node
-from graphspec.graph.parts import apply, build_weights
+from graphspec.graph.parts import Builder, apply
 from graphspec.graph.reachability import (
     Parameter,
     naive_parameters,
@@ -92,11 +92,12 @@ def analyse(graph: Graph) -> Analysis:
     counted, elsewhere = _counted(graph, every)
     nodes: dict[str, NodeCost] = {}
     built: dict[str, nn.Module | Call] = {}
+    builder = Builder(graph.tasks)
     with torch.device("meta"), torch.no_grad():
         for node in graph.order:
             weights = graph.weights[node.weights]
             if node.weights not in built:
-                built[node.weights] = build_weights(weights, graph.tasks)
+                built[node.weights] = builder.build(weights)
             flops, activation_bytes = _measure(graph, node, built[node.weights])
             nodes[node.name] = NodeCost(
                 size_of(weights),

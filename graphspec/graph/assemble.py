@@ -14,7 +14,7 @@ from torch import nn
 
 from graphspec.graph.inits import apply
 from graphspec.graph.ir import Graph, Weights, place_of
-from graphspec.graph.parts import build_weights
+from graphspec.graph.parts import Builder
 from graphspec.ops.modules import TransposedLinear
 from graphspec.ops.registry import Call
 
@@ -41,6 +41,7 @@ def assemble(graph: Graph, seed: int) -> tuple[nn.Module, dict[str, Call]]:
     """
     root = nn.Module()
     functions: dict[str, Call] = {}
+    builder = Builder(graph.tasks)
     state = torch.get_rng_state()
     try:
         for name, weights in graph.weights.items():
@@ -48,7 +49,7 @@ def assemble(graph: Graph, seed: int) -> tuple[nn.Module, dict[str, Call]]:
                 continue
             # The default generator alone: torch.manual_seed would reseed the accelerators too.
             torch.default_generator.manual_seed(seed_of(seed, name))
-            part = build_weights(weights, graph.tasks)
+            part = builder.build(weights)
             if isinstance(part, Call):
                 functions[name] = part
             else:

@@ -77,6 +77,7 @@ class _Expansion:
         self._nodes = self._names[len(signature.inputs) :]
         self._names += [name for name in spec.groups if name not in self._known]
         self._drafts: dict[str, Draft] = {}
+        self._steps: dict[tuple[str, str], Step] = {}
         self._tasks_known = True
 
     def define(self, tasks_known: bool) -> None:
@@ -194,11 +195,18 @@ class _Expansion:
         arguments = self._long_form(op, given, place)
         if arguments is None:
             return None
-        try:
-            return Step(op, op.Args.model_validate(arguments.plain()))
-        except ValidationError as error:
-            report(error, op.Args, arguments, place, self._sink, ARGUMENTS, name)
-            return None
+        plain = arguments.plain()
+        # As text: 1 and 1.0 are equal, but not the same to an op.
+        asked = (name, repr(plain))
+        step = self._steps.get(asked)
+        if step is None:
+            try:
+                step = Step(op, op.Args.model_validate(plain))
+            except ValidationError as error:
+                report(error, op.Args, arguments, place, self._sink, ARGUMENTS, name)
+                return None
+            self._steps[asked] = step
+        return step
 
     def _long_form(self, op: Op, given: Tree, place: Span) -> Tree | None:
         """Return the mapping of arguments that a bare value stands for."""

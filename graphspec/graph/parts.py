@@ -15,8 +15,8 @@ from torch import nn
 
 from graphspec.graph.ir import Node, Weights
 from graphspec.language.signature import TaskSpec
-from graphspec.ops.build import as_module, build_part
-from graphspec.ops.registry import Call, Site, Step
+from graphspec.ops.build import as_module, build_part, plan_part
+from graphspec.ops.registry import Call, Plan, Site, Step
 from graphspec.ops.types import TensorType
 
 
@@ -70,8 +70,8 @@ class Parts:
             Exception: Whatever torch raises where shapes do not fit.
         """
         names = tuple(edge.name for edge in node.inputs) if node is not None else ()
-        # The type of the arguments too: 1 and 1.0 are equal, but not the same to an op.
-        key = (step.op.name, repr(step.args), tuple(types), names)
+        # Equal steps are one object, and stay as long as the graph of which the types are asked.
+        key = (id(step), tuple(types), names)
         if key not in self._known:
             self._known[key] = self._make(step, tuple(types), node)
         return self._known[key]
@@ -90,13 +90,23 @@ class Parts:
         return Part(value, parameters, buffers, is_module=True)
 
 
-def build_weights(weights: Weights, tasks: Mapping[str, TaskSpec]) -> nn.Module | Call:
-    """Build typed weights, all their steps, on torch's default device."""
-    parts = [
-        build_part(step, Site(types, tasks))
-        for step, types in zip(weights.steps, weights.inputs, strict=True)
-    ]
-    return as_module(parts, weights.sequence)
+class Builder:
+    """Builds the weights of a graph; what equal ops on equal inputs have in common, once."""
+
+    def __init__(self, tasks: Mapping[str, TaskSpec]) -> None:
+        self._tasks = tasks
+        self._plans: dict[Any, Plan] = {}
+
+    def build(self, weights: Weights) -> nn.Module | Call:
+        """Build typed weights, all their steps, on torch's default device."""
+        parts = []
+        for step, types in zip(weights.steps, weights.inputs, strict=True):
+            key = (id(step), types)
+            plan = self._plans.get(key)
+            if plan is None:
+                plan = self._plans[key] = plan_part(step, Site(types, self._tasks))
+            parts.append(plan())
+        return as_module(parts, weights.sequence)
 
 
 def apply(part: nn.Module | Call, node: Node | None, inputs: list[torch.Tensor]) -> Any:

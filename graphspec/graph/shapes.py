@@ -17,7 +17,7 @@ from graphspec.graph import relations
 from graphspec.graph.complaints import complaint, is_overflow
 from graphspec.graph.expand import Expanded
 from graphspec.graph.ir import Edge, Graph, Node, Weights
-from graphspec.graph.parts import Part, Parts, Value, apply, build_weights, flatten
+from graphspec.graph.parts import Builder, Part, Parts, Value, apply, flatten
 from graphspec.ops.registry import Call, OpError, Site
 from graphspec.ops.types import TensorType
 
@@ -143,7 +143,7 @@ class _Inference:
         if len(weights.steps) == 1 and only.op.infer and _alike(types, weights.inputs[0]):
             return flatten(only.op.infer(only.args, Site(tuple(types), self._graph.tasks)))
         if built.whole is None:
-            built.whole = build_weights(weights, self._graph.tasks)
+            built.whole = Builder(self._graph.tasks).build(weights)
         return flatten(apply(built.whole, node, [type_.meta() for type_ in types]))
 
     def _build(self, node: Node, types: list[TensorType]) -> Value | None:

@@ -1,20 +1,21 @@
 """From an op with its arguments to what runs: a module, or a function to call.
 
-`build_part` makes one part and turns whatever torch raises on the way into an `OpError`;
-`as_module` joins the parts of a node.
+`build_part` makes one part, `plan_part` many alike, and both turn whatever torch raises on the way
+into an `OpError`; `as_module` joins the parts of a node.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
 from graphspec.ops.places import place_of
-from graphspec.ops.registry import Call, OpError, Site, Step
+from graphspec.ops.registry import Call, OpError, Plan, Site, Step
 
 
 class Function(nn.Module):
@@ -68,11 +69,30 @@ def build_part(step: Step, site: Site) -> nn.Module | Call:
         OpError: If the arguments or the inputs do not suit the op, whether the op noticed or the
             constructor in torch.
     """
+    return plan_part(step, site)()
+
+
+def plan_part(step: Step, site: Site) -> Plan:
+    """Return what builds one op as often as there are nodes with it; see `build_part`.
+
+    Raises:
+        OpError: As `build_part`; what it returns raises it too.
+    """
+    if step.op.plan is None:
+        return partial(_attempt, step, partial(step.op.build, step.args, site))
+    return partial(_attempt, step, _attempt(step, partial(step.op.plan, step.args, site)))
+
+
+_T = TypeVar("_T")
+
+
+def _attempt(step: Step, make: Callable[[], _T]) -> _T:
+    """Return what a function makes; any refusal of torch is about the user's arguments."""
     try:
-        return step.op.build(step.args, site)
+        return make()
     except OpError:
         raise
-    except Exception as error:  # any refusal of torch is about the user's arguments
+    except Exception as error:
         message, argument = explain(error, tuple(type(step.args).model_fields))
         complaint = f"`{step.op.name}` cannot be built: {message}"
         place = place_of(error)

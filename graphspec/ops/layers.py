@@ -7,7 +7,8 @@ file registers one op per layer, and knows which classes of torch.nn are not lay
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -101,11 +102,14 @@ def layer_op(name: str) -> Op:
     model = args_model(getattr(nn, name))
     least, names = INPUTS.get(name, (1, ()))
 
-    def build(args: Args, site: Site) -> nn.Module:
+    def plan(args: Args, site: Site) -> Callable[[], nn.Module]:
         check_inputs(name, site)
         sizes = inferred(name, args, site)
         check_arguments(name, args, site, sizes)
-        return layer(**{**_given(args), **sizes})
+        return partial(layer, **{**_given(args), **sizes})
+
+    def build(args: Args, site: Site) -> nn.Module:
+        return plan(args, site)()
 
     return Op(
         name,
@@ -119,6 +123,7 @@ def layer_op(name: str) -> Op:
         example(name, model),
         f"torch.nn.{name}",
         infer(name),
+        plan=plan,
     )
 
 

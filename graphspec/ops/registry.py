@@ -141,6 +141,9 @@ class Call:
         return self.function(*inputs, *self.args, **self.kwargs)
 
 
+Plan: TypeAlias = "Callable[[], nn.Module | Call]"
+"""Makes a module anew at each call, or gives the function to call."""
+
 Types: TypeAlias = "TensorType | tuple[Types, ...]"
 """Types of an op's value: one tensor's, or a tuple of them nested as the value is."""
 
@@ -171,6 +174,9 @@ class Op:
             for the few ops whose run on the meta device is slow; None to run it there.
         differentiable: Whether a gradient flows from its outputs to its inputs; what is true of all
             integer outputs need not be said.
+        plan: ``plan(args, site)`` gives what makes one module after the other, as ``build`` does,
+            where much of the work is the same for all nodes of these arguments and inputs; None
+            where it is not.
     """
 
     name: str
@@ -185,6 +191,7 @@ class Op:
     origin: str = ""
     infer: Callable[[Any, Site], Types] | None = None
     differentiable: bool = True
+    plan: Callable[[Any, Site], Plan] | None = None
 
 
 @dataclass(frozen=True, slots=True)
