@@ -126,6 +126,7 @@ def assemble(source: Source, raw: Raw, validation: float, seed: int) -> DataSet:
         SpecError: ``data-corrupt`` if labels are outside their task or against the hierarchy.
     """
     tasks = source.signature.tasks
+    parts = (raw.train.labels, raw.test.labels)
     for where, part in (("train", raw.train), ("test", raw.test)):
         targets.check(tasks, part.labels, where, official=bool(source.fingerprint))
         hierarchy.check(tasks, part.labels, where)
@@ -133,7 +134,7 @@ def assemble(source: Source, raw: Raw, validation: float, seed: int) -> DataSet:
     digest = fingerprint(raw)
     return DataSet(
         name=source.name,
-        signature=source.signature,
+        signature=replace(source.signature, tasks=targets.with_partial(tasks, parts)),
         train=_split(raw.train, ~held),
         validation=_split(raw.train, held),
         test=_split(raw.test, np.ones(len(raw.test), dtype=np.bool_)),

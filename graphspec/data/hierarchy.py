@@ -48,8 +48,10 @@ def _check_parents(
     where: str,
 ) -> None:
     assert task.parent is not None
-    expected = np.asarray(task.parents, dtype=np.int64)[labels[name]]
-    wrong = np.flatnonzero(expected != labels[task.parent])
+    own_labels, found_labels = labels[name], labels[task.parent]
+    expected = np.asarray(task.parents, dtype=np.int64)[own_labels]
+    known = (own_labels >= 0) & (found_labels >= 0)
+    wrong = np.flatnonzero(known & (expected != found_labels))
     if wrong.size:
         first = int(wrong[0])
         own = task.names[labels[name][first]]

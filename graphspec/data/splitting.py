@@ -25,9 +25,23 @@ def strata(
 
     Returns:
         A class for each sample, shape ``(N,)``; all the same where no task is a classification.
+        Samples that lack the finest label are told apart by the first other task whose class is
+        known, by numbers below 0.
     """
     task = hierarchy.finest(tasks)
-    return np.zeros(samples, dtype=np.int64) if task is None else labels[task]
+    if task is None:
+        return np.zeros(samples, dtype=np.int64)
+    found = labels[task]
+    if not (found < 0).any():
+        return found
+    found = np.where(found < 0, -1, found)
+    taken = 1
+    for name, other in tasks.items():
+        if other.type == "classification" and name != task:
+            free = (found == -1) & (labels[name] >= 0)
+            found = np.where(free, -1 - taken - labels[name], found)
+            taken += other.classes
+    return found
 
 
 def hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:

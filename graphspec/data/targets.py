@@ -1,8 +1,12 @@
-"""Targets: whether the labels of a data set are what their tasks say, from whatever source."""
+"""Targets: whether the labels of a data set are what their tasks say, from whatever source.
+
+A sample may lack the label of a task: -1 for a class (of a sample or a position), NaN for a number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +14,9 @@ from numpy.typing import NDArray
 
 from graphspec.errors import Code, fail
 from graphspec.language.signature import TaskSpec
+
+MISSING = -1
+"""The class of a sample or position that lacks its label."""
 
 OFFICIAL = "replace the file by the official one"
 
@@ -27,7 +34,8 @@ def check(
 
     Raises:
         SpecError: ``data-corrupt`` if a label is no class of its task, a label of several is
-            neither 0 nor 1, or a number is not finite.
+            neither 0 nor 1, or a number is infinite. A missing label is allowed, but where there
+            are official files.
     """
     for name, task in tasks.items():
         values = labels[name]
@@ -36,7 +44,58 @@ def check(
         elif task.type == "multilabel":
             _check_marks(name, values, where)
         else:
-            check_finite(f"the targets of `{name}`", values, where)
+            _check_infinite(f"the targets of `{name}`", values, where)
+
+
+def labelled(task: TaskSpec, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return for each sample whether it has a label: at least one number or position that counts.
+
+    Args:
+        task: The task.
+        values: Its targets, of shape ``(N, ...)``.
+    """
+    known: NDArray[np.bool_] = _known(task, values)
+    if task.ignore_index is not None:
+        known = np.logical_and(known, values != task.ignore_index)
+    return np.asarray(known.any(axis=tuple(range(1, values.ndim))))
+
+
+def with_partial(
+    tasks: Mapping[str, TaskSpec], splits: Iterable[Mapping[str, NDArray[Any]]]
+) -> dict[str, TaskSpec]:
+    """Return the tasks, marked where a label is missing anywhere.
+
+    Args:
+        tasks: The tasks of the signature.
+        splits: For each split the targets by task.
+    """
+    lacking = {
+        name
+        for labels in splits
+        for name, task in tasks.items()
+        if name in labels and not _known(task, labels[name]).all()
+    }
+    return {n: replace(task, partial=True) if n in lacking else task for n, task in tasks.items()}
+
+
+def _known(task: TaskSpec, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return for each number or position whether its label is there."""
+    if task.type in ("classification", "segmentation"):
+        known = np.asarray(values >= 0)
+        return known if task.ignore_index is None else known | (values == task.ignore_index)
+    return np.asarray(~np.isnan(values))
+
+
+def _check_infinite(what: str, values: NDArray[Any], where: str) -> None:
+    """Check numbers of which some may be missing."""
+    wrong = np.flatnonzero(np.isinf(values).any(axis=tuple(range(1, values.ndim))))
+    if wrong.size:
+        message = (
+            f"{what} in `{where}` are not finite in {wrong.size} of {len(values)} samples, the "
+            f"first of them {int(wrong[0])}"
+        )
+        hint = "replace the numbers; NaN stands for one that is missing"
+        raise fail(Code.DATA_CORRUPT, message, hint)
 
 
 def check_finite(what: str, values: NDArray[Any], where: str) -> None:
@@ -62,7 +121,7 @@ def _check_classes(
     if not counted.size:
         return
     low, high = int(counted.min()), int(counted.max())
-    if low < 0 or high >= task.classes:
+    if low < (0 if official else MISSING) or high >= task.classes:
         message = f"`{where}` holds labels of `{name}` from {low} to {high}; "
         message += f"expected 0 to {task.classes - 1}"
         hint = OFFICIAL if official else _hint(task, low, high)
@@ -73,13 +132,14 @@ def _hint(task: TaskSpec, low: int, high: int) -> str:
     marker = low if low < 0 else high
     if task.type == "segmentation" and task.ignore_index is None and (low < 0 or high == 255):
         return f"if {marker} marks what has no class, state `ignore_index: {marker}`"
-    return (
-        "number the classes from 0" if low < 0 else f"correct them, or state `classes: {high + 1}`"
-    )
+    if low < 0:
+        return f"number the classes from 0; {MISSING} stands for a label that is missing"
+    return f"correct them, or state `classes: {high + 1}`"
 
 
 def _check_marks(name: str, values: NDArray[Any], where: str) -> None:
-    wrong = np.unique(values[(values != 0) & (values != 1)])
+    wrong = np.unique(values[(values != 0) & (values != 1) & ~np.isnan(values)])
     if wrong.size:
         message = f"`{where}` holds labels of `{name}` other than 0 and 1, such as {wrong[0]:g}"
-        raise fail(Code.DATA_CORRUPT, message, "each column is one label: 1 where it holds, else 0")
+        hint = "each column is one label: 1 where it holds, else 0, NaN where that is not known"
+        raise fail(Code.DATA_CORRUPT, message, hint)

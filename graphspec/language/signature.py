@@ -43,6 +43,7 @@ class TaskSpec:
             not known; empty for the other types.
         ignore_index: Label of the positions of a segmentation that do not count, or None.
         labels: The task whose labels these are, where they are not its own, or None.
+        partial: Whether some samples lack its label, which is -1 for a class and NaN for a number.
     """
 
     classes: int = 0
@@ -53,6 +54,7 @@ class TaskSpec:
     shape: tuple[int, ...] = ()
     ignore_index: int | None = None
     labels: str | None = None
+    partial: bool = False
 
     @property
     def text(self) -> str:

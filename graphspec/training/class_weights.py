@@ -28,7 +28,7 @@ def resolve(
 
 
 def counts(task: TaskSpec, labels: Tensor) -> list[int]:
-    """Return how often each class occurs; positions that do not count are left out.
+    """Return how often each class occurs; labels that are missing or do not count are left out.
 
     Args:
         task: The task.
@@ -39,6 +39,8 @@ def counts(task: TaskSpec, labels: Tensor) -> list[int]:
     flat = labels.flatten()
     if task.ignore_index is not None:
         flat = flat[flat != task.ignore_index]
+    if task.partial:
+        flat = flat[flat >= 0]
     return [int(n) for n in torch.bincount(flat, minlength=task.classes).tolist()]
 
 
@@ -64,8 +66,11 @@ def balanced_positives(labels: Tensor) -> list[float]:
     A label that is always absent or always present has the weight 1.
 
     Args:
-        labels: 0 or 1, of shape ``(N, labels)``.
+        labels: 0 or 1, or NaN where it is not known, of shape ``(N, labels)``.
     """
     present = (labels > 0.5).sum(0).tolist()
-    samples = len(labels)
-    return [(samples - n) / n if 0 < n < samples else 1.0 for n in present]
+    known = labels.isfinite().sum(0).tolist()
+    return [
+        (samples - n) / n if 0 < n < samples else 1.0
+        for n, samples in zip(present, known, strict=True)
+    ]

@@ -119,6 +119,7 @@ class _Scoreboard:
             if task.type != "classification"
         }
         self._counts: dict[str, Tensor] = {}
+        self._classified = dict.fromkeys((n for n in tasks if tasks[n].type == "classification"), 0)
         for name, task in tasks.items():
             if task.type != "classification":
                 continue
@@ -148,11 +149,15 @@ class _Scoreboard:
             _add(self._sums, name, loss * (count if basis is None else basis))
         for name, each in self._statistics.items():
             _add(self._counts, name, each.count(outputs[name], labels[name]))
+        classified = {n: self._labelled(n, outputs[n], labels[n]) for n in self._classified}
         for key, accuracy in self._accuracy.items():
-            name = key.rsplit("/", 1)[0]
-            accuracy.update(outputs[name], labels[name])
+            given, true = classified[key.rsplit("/", 1)[0]]
+            if len(true):
+                accuracy.update(given, true)
         for name, matrix in self._confusion.items():
-            matrix.update(outputs[name].argmax(1), labels[name])
+            given, true = classified[name]
+            if len(true):
+                matrix.update(given.argmax(1), true)
         for name, parents in self._maps.items():
             coarse = outputs[str(self._tasks[name].parent)].argmax(1)
             _add(self._agreed, name, (parents[outputs[name].argmax(1)] == coarse).sum())
@@ -163,17 +168,27 @@ class _Scoreboard:
         scores |= {f"{name}/loss": parts[name] for name in self._tasks}
         for key, accuracy in self._accuracy.items():
             # torchmetrics divides in float32; the number of hits is whole
-            scores[key] = round(float(accuracy.compute()) * self.samples) / self.samples
+            number = self._classified[key.rsplit("/", 1)[0]]
+            if number:
+                scores[key] = round(float(accuracy.compute()) * number) / number
         for name, each in self._statistics.items():
             found = each.scores(self._counts[name].cpu(), self.samples)
             scores |= {f"{name}/{metric}": value for metric, value in found.items()}
         return Evaluation(
-            scores={key: scores[key] for key in of_tasks(self._tasks)},
+            scores={key: scores[key] for key in of_tasks(self._tasks) if key in scores},
             samples=self.samples,
             agreement={name: int(n) / self.samples for name, n in self._agreed.items()},
-            confusion={n: matrix.compute().tolist() for n, matrix in self._confusion.items()},
+            confusion={n: matrix.confmat.tolist() for n, matrix in self._confusion.items()},
             seconds=time.perf_counter() - started,
         )
+
+    def _labelled(self, name: str, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs and labels of the samples that have a class."""
+        if self._tasks[name].partial:
+            known = labels >= 0
+            outputs, labels = outputs[known], labels[known]
+        self._classified[name] += len(labels)
+        return outputs, labels
 
     def _mean(self, name: str, total: float) -> float:
         """Return the mean loss of a task, over samples or over what counts."""

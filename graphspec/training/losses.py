@@ -91,6 +91,7 @@ def make(
             None if own is None else torch.tensor(own, device=device),
             section.label_smoothing,
             task.ignore_index,
+            task.partial,
         )
         loss = LOSSES.get(section.loss or suited(task.type)[0])
         objectives[name] = loss.make(options)

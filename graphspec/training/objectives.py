@@ -1,8 +1,8 @@
 """The table of losses: what a task's ``loss`` may name, and how each is computed.
 
-A loss is a mean. Most are means over samples; one with class weights, or with positions that do not
-count, is a mean over what counts (its *basis*), so that it does not depend on how samples happen to
-fall into batches.
+A loss is a mean. Most are means over samples; one with class weights, or with labels that are
+missing or do not count, is a mean over what counts (its *basis*), so that it does not depend on how
+samples happen to fall into batches. A batch in which nothing counts has the loss 0 and no gradient.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from graphspec.errors import Code
 from graphspec.language.signature import TaskType
 from graphspec.ops.registry import Registry
+
+MISSING = -1
+"""The class of a sample or position that lacks its label; a number that does is NaN."""
 
 
 class Objective(Protocol):
@@ -37,11 +41,13 @@ class Options:
         class_weights: Factor of each class, or of each label's positives.
         label_smoothing: Part of a label's weight that is spread over all classes.
         ignore_index: Label of what does not count.
+        partial: Whether labels may be missing: -1 for a class, NaN for a number.
     """
 
     class_weights: Tensor | None = None
     label_smoothing: float = 0.0
     ignore_index: int | None = None
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +74,15 @@ class CrossEntropy:
 
     def __init__(self, options: Options) -> None:
         self._weights = options.class_weights
-        self._ignored = options.ignore_index
+        self._ignored = MISSING if options.partial else options.ignore_index
+        self._merged = options.ignore_index if options.partial else None
         weightless = self._weights is not None and not bool((self._weights > 0).all())
         self._may_be_empty = self._ignored is not None or weightless
         self._kwargs: dict[str, Any] = {}
         if options.label_smoothing:
             self._kwargs["label_smoothing"] = options.label_smoothing
-        if options.ignore_index is not None:
-            self._kwargs["ignore_index"] = options.ignore_index
+        if self._ignored is not None:
+            self._kwargs["ignore_index"] = self._ignored
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the mean over the basis; 0 where nothing counts."""
@@ -83,6 +90,8 @@ class CrossEntropy:
             return functional.cross_entropy(outputs, labels, self._weights, **self._kwargs)
         basis = self.basis(labels)
         assert basis is not None
+        if self._merged is not None:
+            labels = torch.where(labels == self._merged, MISSING, labels)
         total = functional.cross_entropy(
             outputs, labels, self._weights, reduction="sum", **self._kwargs
         )
@@ -96,6 +105,8 @@ class CrossEntropy:
             assert self._weights is not None
             return self._weights[labels].sum()
         counted = labels != self._ignored
+        if self._merged is not None:
+            counted &= labels != self._merged
         if self._weights is None:
             return counted.sum()
         return (self._weights[labels * counted] * counted).sum()
@@ -107,37 +118,63 @@ class BinaryCrossEntropy:
     def __init__(self, options: Options) -> None:
         self._weights = options.class_weights
         self._smoothing = options.label_smoothing
+        self._partial = options.partial
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean over samples and labels."""
+        """Return the mean over samples and labels, those that are known."""
         if self._smoothing:
             labels = labels * (1 - self._smoothing) + self._smoothing / 2
+        if self._partial:
+            return _mean_of_known(self._entropies, outputs, labels)
         return functional.binary_cross_entropy_with_logits(
             outputs, labels, pos_weight=self._weights
         )
 
     def basis(self, labels: Tensor) -> Tensor | None:
-        """Return None: it is a mean over samples."""
-        return None
+        """Return the number of known labels; None, for the samples, where all are."""
+        return _known(labels) if self._partial else None
+
+    def _entropies(self, outputs: Tensor, labels: Tensor, reduction: str) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(
+            outputs, labels, pos_weight=self._weights, reduction=reduction
+        )
 
 
 class Distance:
     """A mean over all numbers of the targets, which have the shape of the outputs."""
 
-    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def __init__(self, function: Callable[..., Tensor], options: Options) -> None:
         self._function = function
+        self._partial = options.partial
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean over samples and numbers."""
+        """Return the mean over samples and numbers, those that are known."""
+        if self._partial:
+            return _mean_of_known(self._function, outputs, labels)
         return self._function(outputs, labels)
 
     def basis(self, labels: Tensor) -> Tensor | None:
-        """Return None: it is a mean over samples."""
-        return None
+        """Return the number of known numbers; None, for the samples, where all are."""
+        return _known(labels) if self._partial else None
 
 
-def _distance(summary: str, function: Callable[[Tensor, Tensor], Tensor]) -> Loss:
-    return Loss(summary, ("regression",), frozenset(), lambda _: Distance(function))
+def _known(labels: Tensor) -> Tensor:
+    return labels.isfinite().sum()
+
+
+def _mean_of_known(function: Callable[..., Tensor], outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean of what a function gives where the label is not NaN; 0 where all are.
+
+    A missing label is replaced before the function sees it: NaN times 0 would still be NaN in the
+    gradient.
+    """
+    known = labels.isfinite()
+    each = function(outputs, torch.where(known, labels, 0.0), reduction="none") * known
+    return each.sum() / known.sum().clamp(min=1)
+
+
+def _distance(summary: str, function: Callable[..., Tensor]) -> Loss:
+    return Loss(summary, ("regression",), frozenset(), lambda options: Distance(function, options))
 
 
 LOSSES: Registry[Loss] = Registry("loss", Code.BAD_VALUE, "docs/training.md describes each")

@@ -101,6 +101,7 @@ def _measured(setup: Setup, found: dict[str, Evaluation]) -> dict[str, Any]:
     for name, task in setup.tasks.items():
         tasks[name] = {
             **_described(task),
+            "labelled": setup.labelled[name],
             "weight": setup.losses.weights[name],
             "parent": task.parent if task.parent in setup.tasks else None,
         }
@@ -112,7 +113,10 @@ def _measured(setup: Setup, found: dict[str, Evaluation]) -> dict[str, Any]:
             tasks[name][split] = {k[len(prefix) :]: v for k, v in scores if k.startswith(prefix)}
     result: dict[str, Any] = {
         "tasks": tasks,
-        "samples": {split: evaluation.samples for split, evaluation in found.items()},
+        "samples": {
+            "train": len(setup.data.train),
+            **{split: evaluation.samples for split, evaluation in found.items()},
+        },
         "loss": {split: evaluation.scores["loss"] for split, evaluation in found.items()},
         "agreement": {split: evaluation.agreement for split, evaluation in found.items()},
         "confusion": None,

@@ -18,7 +18,7 @@ from graphspec.errors import Code, Diagnostic, fail
 from graphspec.graph import passes
 from graphspec.language.recipe import Data, Train
 from graphspec.language.signature import TaskSpec
-from graphspec.training import check, class_weights, devices, losses
+from graphspec.training import check, class_weights, devices, labelled, losses
 from graphspec.training.losses import Losses
 from graphspec.training.observer import Observer
 
@@ -44,6 +44,7 @@ class Setup:
         tasks: The tasks that have a head.
         losses: The loss.
         device: The device.
+        labelled: For each task how many samples of each split have a label.
     """
 
     spec: Spec
@@ -54,6 +55,7 @@ class Setup:
     tasks: dict[str, TaskSpec]
     losses: Losses
     device: torch.device
+    labelled: dict[str, dict[str, int]]
 
     def model(self) -> nn.Module:
         """Build the model with its initial weights, on the device and in its memory order."""
@@ -133,13 +135,16 @@ def prepare(checked: Checked, observer: Observer) -> Setup:
     for warning in data.warnings:
         observer.warning(_words(warning))
     tasks = _tasks(graph, data)
+    labels = labelled.counts(data, tasks)
+    labelled.check(labels, data.name)
     loss = losses.make(tasks, spec.tasks, data.train.labels, device)
     if not any(loss.weights.values()):
         message = "every task has the loss weight 0, so there is nothing to learn"
         raise fail(Code.BAD_VALUE, message, "give a task a `weight` above 0")
     _remark(spec, data, tasks, observer)
     recipe = _steerable(spec.train, bool(len(data.validation)), observer)
-    return Setup(spec, recipe, spec.data, graph, data, tasks, loss, device)
+    labelled.check_measurable(recipe, labels, data.name)
+    return Setup(spec, recipe, spec.data, graph, data, tasks, loss, device, labels)
 
 
 def _tasks(graph: Graph, data: DataSet) -> dict[str, TaskSpec]:

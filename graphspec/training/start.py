@@ -7,7 +7,7 @@ from typing import Any
 
 from graphspec import compiler
 from graphspec.errors import Code, SpecError
-from graphspec.training import devices, environment, folder
+from graphspec.training import devices, environment, folder, labelled
 from graphspec.training.checkpoint import State
 from graphspec.training.loop import Job
 from graphspec.training.observer import Header
@@ -28,6 +28,7 @@ def describe(made: Setup, job: Job, state: State, fused: bool, threshold: int | 
     """
     recipe, data = made.recipe, made.data
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    samples = {name: len(split) for name, split in splits.items()}
     facts = (
         ("optimizer", f"{recipe.optimizer.name}, {'fused' if fused else 'not fused'}"),
         ("memory order", "channels-last" if recipe.channels_last else "contiguous"),
@@ -37,8 +38,8 @@ def describe(made: Setup, job: Job, state: State, fused: bool, threshold: int | 
         name=made.spec.name,
         folder=job.folder,
         data=data.name,
-        samples={name: len(split) for name, split in splits.items()},
-        tasks={name: task.text for name, task in job.tasks.items()},
+        samples=samples,
+        tasks={name: _text(made, name, samples) for name in job.tasks},
         weights=made.losses.weights,
         parameters=sum(p.numel() for p in state.model.parameters() if p.requires_grad),
         device=devices.describe(job.device),
@@ -50,6 +51,12 @@ def describe(made: Setup, job: Job, state: State, fused: bool, threshold: int | 
         facts=facts,
         unit=data.unit,
     )
+
+
+def _text(made: Setup, task: str, samples: dict[str, int]) -> str:
+    """Return what a task predicts, and how many samples have a label of it where some lack it."""
+    partly = labelled.words(made.labelled[task], samples, "train")
+    return ", ".join(filter(None, (made.tasks[task].text, partly)))
 
 
 def _signature(made: Setup) -> dict[str, Any]:

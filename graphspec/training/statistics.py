@@ -47,6 +47,9 @@ class Statistics(Protocol):
         Args:
             sums: What `count` gave, added up, on the CPU.
             samples: How many samples that were.
+
+        Returns:
+            Nothing where labels may be missing and all are.
         """
 
 
@@ -67,12 +70,13 @@ def statistics(task: TaskSpec, exact: torch.dtype) -> Statistics:
 class Ranks:
     """Classification: in how many samples the true class is the first, or among the first five."""
 
-    shape = (2,)
     dtype = torch.int64
     is_whole = True
 
     def __init__(self, task: TaskSpec) -> None:
+        self.shape = (3,) if task.partial else (2,)
         self._classes = task.classes
+        self._partial = task.partial
 
     def count(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Count hits; the outputs are logits of shape ``(N, classes)``.
@@ -81,14 +85,21 @@ class Ranks:
         several times faster than sorting; equal logits count against the model.
         """
         logits = outputs.float()
-        own = logits.gather(1, labels[:, None])
+        own = logits.gather(1, (labels.clamp(min=0) if self._partial else labels)[:, None])
         # compared into floats: several times faster on a CPU than into booleans, and exact
         rank = torch.ge(logits, own, out=torch.empty_like(logits)).sum(1)
+        if self._partial:
+            known = labels >= 0
+            hits = [(rank <= 1) & known, (rank <= TOP) & known, known]
+            return torch.stack([each.sum() for each in hits])
         return torch.stack([(rank <= 1).sum(), (rank <= TOP).sum()])
 
     def scores(self, sums: Tensor, samples: int) -> dict[str, float]:
         """Return ``top1`` and, for more than five classes, ``top5``."""
-        top1, top5 = sums.tolist()
+        top1, top5, *rest = sums.tolist()
+        samples = rest[0] if rest else samples
+        if not samples:
+            return {}
         found = {"top1": top1 / samples}
         return found | {"top5": top5 / samples} if self._classes > TOP else found
 
@@ -100,25 +111,35 @@ class Marks:
     is_whole = True
 
     def __init__(self, task: TaskSpec) -> None:
-        self.shape = (3, task.classes)
+        self.shape = (4 if task.partial else 3, task.classes)
+        self._partial = task.partial
 
     def count(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Count true positives, false positives and false negatives, shape ``(3, labels)``.
 
-        A label is given where its logit is above 0, a probability above one half.
+        A label is given where its logit is above 0, a probability above one half. Where labels may
+        be missing, the known ones are counted too.
         """
         given, true = outputs > 0, labels > 0.5
-        return torch.stack([(given & true).sum(0), (given & ~true).sum(0), (~given & true).sum(0)])
+        if self._partial:
+            known = labels.isfinite()
+            marks = [given & true, given & known & ~true, ~given & true, known]
+        else:
+            marks = [given & true, given & ~true, ~given & true]
+        return torch.stack([each.sum(0) for each in marks])
 
     def scores(self, sums: Tensor, samples: int) -> dict[str, float]:
         """Return the mean ``f1`` over the labels, and the part of right answers as ``accuracy``.
 
         The F1 of a label that neither occurs nor is given is 0, as in scikit-learn.
         """
-        hits, false, missed = sums.double()
+        hits, false, missed, *known = sums.double()
+        marks = float(known[0].sum()) if known else samples * len(hits)
+        if not marks:
+            return {}
         f1 = 2 * hits / (2 * hits + false + missed).clamp(min=1)
         wrong = float((false + missed).sum())
-        return {"f1": float(f1.mean()), "accuracy": 1 - wrong / (samples * len(hits))}
+        return {"f1": float(f1.mean()), "accuracy": 1 - wrong / marks}
 
 
 class Positions:
@@ -131,6 +152,7 @@ class Positions:
         self.shape = (3, task.classes)
         self._classes = task.classes
         self._ignored = task.ignore_index
+        self._partial = task.partial
 
     def count(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Count by class; the outputs are logits of shape ``(N, classes, *positions)``."""
@@ -138,6 +160,9 @@ class Positions:
         counted = torch.ones_like(labels)
         if self._ignored is not None:
             counted = (labels != self._ignored).long()
+        if self._partial:
+            counted = counted * (labels >= 0)
+        if self._ignored is not None or self._partial:
             labels = labels * counted  # what does not count adds 0 to class 0
         hit = (given == labels).long() * counted
         sums = torch.zeros(self.shape, dtype=self.dtype, device=labels.device)
@@ -154,6 +179,8 @@ class Positions:
         Classes that are neither true nor given anywhere have no IoU and are left out of its mean.
         """
         hits, given, true = sums.double()
+        if self._partial and not true.any():
+            return {}
         union = given + true - hits
         seen = union > 0
         if self._ignored is not None and 0 <= self._ignored < self._classes:
@@ -168,14 +195,22 @@ class Errors:
     is_whole = False
 
     def __init__(self, task: TaskSpec, exact: torch.dtype) -> None:
-        self.shape = (4, *task.shape)
+        self.shape = (5 if task.partial else 4, *task.shape)
         self.dtype = exact
+        self._partial = task.partial
 
     def count(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Add up absolute errors, squared errors, targets and squared targets, each ``*shape``."""
+        """Add up absolute errors, squared errors, targets and squared targets, each ``*shape``.
+
+        Where targets may be missing, the known ones are counted too.
+        """
         labels = labels.to(self.dtype)
         error = outputs.to(self.dtype) - labels
-        return torch.stack([each.sum(0) for each in (error.abs(), error**2, labels, labels**2)])
+        terms = [error.abs(), error**2, labels, labels**2]
+        if self._partial:
+            known = labels.isfinite()
+            terms = [*(torch.where(known, each, 0.0) for each in terms), known.to(self.dtype)]
+        return torch.stack([each.sum(0) for each in terms])
 
     def scores(self, sums: Tensor, samples: int) -> dict[str, float]:
         """Return ``mae``, ``rmse`` and ``r2``, the mean over the numbers of a target.
@@ -183,12 +218,15 @@ class Errors:
         Numbers whose targets are all the same have no R2 and are left out of its mean; 0 where
         that is all of them.
         """
-        absolute, squared, total, squares = sums.double()
-        variance = squares - total**2 / samples
+        absolute, squared, total, squares, *rest = sums.double()
+        known = rest[0] if rest else torch.full_like(total, samples)
+        if not known.any():
+            return {}
+        variance = squares - total**2 / known.clamp(min=1)
         varies = variance > _CONSTANT * squares
         r2 = 1 - squared[varies] / variance[varies]
         return {
-            "mae": float(absolute.mean()) / samples,
-            "rmse": (float(squared.mean()) / samples) ** 0.5,
+            "mae": float(absolute.mean()) / float(known.mean()),
+            "rmse": (float(squared.mean()) / float(known.mean())) ** 0.5,
             "r2": float(r2.mean()) if varies.any() else 0.0,
         }

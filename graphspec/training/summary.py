@@ -41,6 +41,7 @@ def lines(run: Run, width: int = 100) -> str:
         "",
         *table(*scores(summary)),
     ]
+    blocks += labelled(summary)
     agreed = agreement(summary)
     if agreed:
         blocks += ["", *agreed]
@@ -60,6 +61,17 @@ def scores(summary: Any) -> tuple[list[str], list[list[str]]]:
         for split in splits
     ]
     return ["task", "classes", "split", *(MEASURES[name].title for name in names)], rows
+
+
+def labelled(summary: Any) -> list[str]:
+    """Return one line per task of which samples lack the label: how many have it."""
+    found = []
+    for name, task in summary["tasks"].items():
+        samples = summary["samples"]
+        parts = [f"{s} {task['labelled'][s]:,} of {n:,}" for s, n in samples.items()]
+        if any(task["labelled"][split] < number for split, number in samples.items()):
+            found.append(f"{name} is labelled in {', '.join(parts)} {summary['unit']}")
+    return ["", *found] if found else []
 
 
 def agreement(summary: Any) -> list[str]:

@@ -190,7 +190,7 @@ FILE = "@3:30"
         ({"z": np.zeros((N, 0))}, "data-corrupt" + FILE, "a sample of it is empty"),
         ({"x": X[:0], "y": Y[:0]}, "data-corrupt" + FILE, "has no samples"),
         ({"y_names": np.array(["a", "b"])}, "data-corrupt@", "from 0 to 3; expected 0 to 1"),
-        ({"y": Y - 1}, "data-corrupt@", "number the classes from 0"),
+        ({"y": Y - 2}, "data-corrupt@", "number the classes from 0"),
         ({"x": np.where(X > 2, np.nan, X)}, "data-corrupt@", "are not finite (NaN or infinity)"),
     ],
 )

@@ -60,8 +60,8 @@ class Teacher(nn.Module):
 
         Args:
             logits: What the head gives: ``(N, classes)``, ``(N, classes, ...)`` or ``(N, ...)``.
-            labels: True labels by task; a class below 0 stands for an unknown one, for which the
-                prediction is used.
+            labels: True labels by task; a class below 0, or a number that is NaN, stands for an
+                unknown one, for which the prediction is used.
 
         Raises:
             ValueError: If the model is training and the task's labels are not given.
@@ -76,10 +76,9 @@ class Teacher(nn.Module):
             )
             raise ValueError(message)
         label = labels[self.task]
-        if self.kind == "regression":
-            return label.to(logits.dtype).reshape(logits.shape)
-        if self.kind == "multilabel":
-            return label.to(logits.dtype)
+        if self.kind in ("regression", "multilabel"):
+            numbers = label.to(logits.dtype).reshape(logits.shape)
+            return torch.where(numbers.isnan(), predicted, numbers)
         known = (label >= 0).unsqueeze(1)
         true = torch.zeros_like(logits).scatter(1, label.clamp_min(0).unsqueeze(1), 1.0)
         return torch.where(known, true, predicted)

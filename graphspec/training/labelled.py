@@ -1,0 +1,82 @@
+"""How many samples of a data set have a label of each task, and whether that is enough.
+
+A sample may lack the label of a task; then it contributes nothing to it: not to its loss, its class
+weights or its metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from graphspec.data import targets
+from graphspec.errors import Code, fail
+from graphspec.language.recipe import Train
+from graphspec.language.signature import TaskSpec
+
+if TYPE_CHECKING:
+    from graphspec.data.dataset import DataSet
+
+Labelled = Mapping[str, Mapping[str, int]]
+"""For each task the number of samples that have a label, by split."""
+
+
+def counts(data: DataSet, tasks: Mapping[str, TaskSpec]) -> dict[str, dict[str, int]]:
+    """Return how many samples have a label of each task, by split."""
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {
+        name: {
+            split: int(targets.labelled(task, part.labels[name].numpy()).sum())
+            if task.partial
+            else len(part)
+            for split, part in splits.items()
+        }
+        for name, task in tasks.items()
+    }
+
+
+def check(labelled: Labelled, data: str) -> None:
+    """Check that every task has something to learn from.
+
+    Args:
+        labelled: What `counts` gave.
+        data: Name of the data set.
+
+    Raises:
+        SpecError: ``data-mismatch``.
+    """
+    for name, splits in labelled.items():
+        if not splits["train"]:
+            message = f"no training sample of `{data}` has a label of the task `{name}`"
+            hint = "label some, or leave the head and the task out"
+            raise fail(Code.DATA_MISMATCH, message, hint)
+
+
+def check_measurable(recipe: Train, labelled: Labelled, data: str) -> None:
+    """Check that what steers a run can be measured.
+
+    Args:
+        recipe: The recipe, with the metrics that steer the run.
+        labelled: What `counts` gave.
+        data: Name of the data set.
+
+    Raises:
+        SpecError: ``data-mismatch`` where a split has no label of the task whose metric is asked.
+    """
+    asked = {"best": recipe.best}
+    if recipe.early_stopping is not None:
+        asked["early_stopping.metric"] = recipe.early_stopping.metric
+    for key, metric in asked.items():
+        split, *rest = metric.split("/")
+        if len(rest) == 2 and not labelled[rest[0]][split]:
+            message = f"`{key}: {metric}` cannot be measured: no {split} sample of `{data}` has a "
+            message += f"label of `{rest[0]}`"
+            hint = "choose another metric, or hold more out with `data.validation`"
+            raise fail(Code.DATA_MISMATCH, message, hint)
+
+
+def words(labelled: Mapping[str, int], samples: Mapping[str, int], split: str) -> str:
+    """Return how many samples of a split are labelled, or nothing where all are."""
+    if labelled[split] == samples[split]:
+        return ""
+    return f"{labelled[split]:,} of {samples[split]:,} labelled"
