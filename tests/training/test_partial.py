@@ -170,7 +170,8 @@ def test_class_weights_count_what_is_labelled() -> None:
 
 
 def test_strata_of_samples_without_the_finest_label() -> None:
-    tasks = {"fine": TaskSpec(4, parent="coarse"), "coarse": TaskSpec(2), "age": TaskSpec(type="regression")}
+    age = TaskSpec(type="regression")
+    tasks = {"fine": TaskSpec(4, parent="coarse"), "coarse": TaskSpec(2), "age": age}
     labels = {"fine": np.array([0, -1, -1, 3, -1]), "coarse": np.array([0, 0, 1, 1, -1])}
     found = strata(tasks, labels, 5)
     assert found.tolist()[::3] == [0, 3]
