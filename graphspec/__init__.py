@@ -19,6 +19,7 @@ _EXPORTS = {
     "Spec": "graphspec.language.models",
     "SpecError": "graphspec.errors",
     "analyze": "graphspec.compiler",
+    "check": "graphspec.training.probe",
     "compile": "graphspec.compiler",
     "eject": "graphspec.compiler",
     "evaluate": "graphspec.training.run",
@@ -29,6 +30,7 @@ _EXPORTS = {
     "reachability": "graphspec.compiler",
     "register_source": "graphspec.data.sources",
     "render": "graphspec.compiler",
+    "runs": "graphspec.training.listing",
     "sharing": "graphspec.compiler",
     "train": "graphspec.training.run",
 }
@@ -67,6 +69,8 @@ if TYPE_CHECKING:
     from graphspec.ops.custom import op as op
     from graphspec.ops.plugins import load_plugin as load_plugin
     from graphspec.training.export import export as export
+    from graphspec.training.listing import runs as runs
+    from graphspec.training.probe import check as check
     from graphspec.training.run import Run as Run
     from graphspec.training.run import evaluate as evaluate
     from graphspec.training.run import train as train

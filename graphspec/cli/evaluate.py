@@ -57,11 +57,11 @@ def command(
     form: TextOrJson = Format.TEXT,
 ) -> None:
     """Evaluate the weights of a run; the run is not changed."""
-    from graphspec.cli import runs
+    from graphspec.cli import finding
     from graphspec.cli.progress import watching
     from graphspec.training.run import evaluate
 
-    folder = runs.named(run)
+    folder = finding.named(run)
     with watching() as observer:
         found = evaluate(
             folder,

@@ -71,14 +71,14 @@ def command(
     plugins: Plugins = None,
 ) -> None:
     """Write a model as ONNX, torch.export or safetensors."""
-    from graphspec.cli import runs
+    from graphspec.cli import finding
     from graphspec.training import export
 
     asked = overrides(assignments, data=data)
     given = Path(source)
     is_run = given.is_dir() or given.suffix == ".pt"
     done = export.export(
-        runs.named(source) if is_run else source,
+        finding.named(source) if is_run else source,
         out,
         to=to.value if to is not None else None,
         tasks=split(tasks),

@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 import graphspec
 from graphspec.cli import (
+    check,
     eject,
     evaluate,
     export,
@@ -30,6 +31,7 @@ from graphspec.cli import (
     ops,
     render,
     resolve,
+    runs,
     schema,
     summary,
     terminal,
@@ -86,8 +88,8 @@ app = typer.Typer(
     ),
 )
 for _command in (
-    *(new, fmt, validate, resolve, summary, render),
-    *(train, evaluate, export, eject, ops, schema),
+    *(new, fmt, validate, resolve, summary, render, check),
+    *(train, runs, evaluate, export, eject, ops, schema),
 ):
     _name = _command.__name__.rpartition(".")[2]
     app.command(_name, epilog=_examples(*_command.EXAMPLES))(_command.command)

@@ -1,95 +1,89 @@
-"""Finding the run that a user means: by its folder, by a file in it, or the newest unfinished."""
+"""``graphspec runs``: the runs there are, with what they reached."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+import json
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
-from graphspec.errors import Code, SpecError, fail
-from graphspec.training import folder
-from graphspec.training.run import Run
+import typer
+
+from graphspec.cli import terminal
+from graphspec.cli.options import Format, Plugins, TextOrJson
 
 if TYPE_CHECKING:
-    from graphspec.language.models import Spec
+    from rich.table import Table
 
-RUNS = Path("runs")
-"""Where runs are when ``--out`` does not say otherwise."""
+    from graphspec.training.listing import Listed
 
-
-def named(path: str) -> Path:
-    """Return the run folder that a user names.
-
-    Raises:
-        SpecError: ``not-a-run``; a file in a run folder is answered with the folder's name.
-    """
-    found = Path(path)
-    if found.is_file() and folder.is_run(found.parent):
-        message = f"`{path}` is a file of a run, not its folder"
-        raise fail(Code.NOT_A_RUN, message, f"name the folder: `{found.parent}`")
-    return folder.require_run(found)
+EXAMPLES = (
+    "graphspec runs",
+    "graphspec runs studies/first --format json",
+)
 
 
-def newest_unfinished(spec: Spec, data: str | None, where: Path = RUNS) -> Path:
-    """Return the newest run of a spec that was interrupted or died.
+def command(
+    where: Annotated[str, typer.Argument(metavar="DIR", help="Folder that holds runs.")] = "runs",
+    plugins: Plugins = None,
+    form: TextOrJson = Format.TEXT,
+) -> None:
+    """List runs: their spec, data, state and metrics, the newest first."""
+    from graphspec.training.listing import runs
 
-    Args:
-        spec: The spec, with what ``--set`` asks.
-        data: What ``--data`` asks, or None for any data.
-        where: The folder of runs.
-
-    Raises:
-        SpecError: ``not-a-run`` if there is none; runs of the same name whose topology differs
-            are named.
-    """
-    others, finished = [], []
-    for path in _by_age(where):
-        stored = _spec(path)
-        if stored is None or stored.name != spec.name:
-            continue
-        if _is_finished(path):
-            finished.append(path)
-            continue
-        same_data = data is None or (stored.data is not None and stored.data.source == data)
-        if stored.hash() == spec.hash() and same_data:
-            return path
-        others.append(path)
-    message = f"`{where}` has no unfinished run of `{spec.name}`"
-    hint = "name the folder of a run with `--out`, or train without `--resume`"
-    if others:
-        message += " with this topology and data"
-        hint = f"an unfinished run of other values: `graphspec train {others[0]} --resume`"
-    elif finished:
-        hint = f"take a finished one further: `graphspec train {finished[0]} --resume --epochs N`"
-    raise fail(Code.NOT_A_RUN, message, hint)
+    found = runs(where)
+    if form is Format.JSON:
+        print(json.dumps([_record(run) for run in found], indent=2, ensure_ascii=False))
+        return
+    if not found:
+        terminal.remark(f"`{where}` holds no runs; `graphspec train` makes some")
+        return
+    terminal.show(_table(found), partial(_table, found, narrow=True))
+    for run in found:
+        if run.state == "damaged":
+            terminal.remark(run.why, "warning")
 
 
-def _by_age(where: Path) -> Sequence[Path]:
-    """Return the runs in a folder, the one that was written to last first."""
-    if not where.is_dir():
-        return ()
-    found = [path for path in where.iterdir() if folder.is_run(path)]
-    return sorted(found, key=_written, reverse=True)
+def _record(run: Listed) -> dict[str, Any]:
+    return asdict(run) | {"folder": str(run.folder)}
 
 
-def _written(path: Path) -> float:
-    times = [file.stat().st_mtime for file in path.iterdir() if file.is_file()]
-    return max(times, default=0.0)
+def _table(found: list[Listed], narrow: bool = False) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    from graphspec.backends.wording import count_text
+    from graphspec.training.listing import ago
+    from graphspec.training.summary import duration
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in ("run", "spec", "data", "state"):
+        table.add_column(title, overflow="fold")
+    table.add_column("epochs", justify="right")
+    wide = () if narrow else ("seed", "parameters", "time", "written")
+    for title in wide:
+        table.add_column(title, justify="right")
+    table.add_column("reached", overflow="fold")
+    for run in found:
+        row = [str(run.folder), run.spec, run.data, run.state]
+        row.append(f"{run.epochs}/{run.epochs_asked}" if run.epochs_asked else "")
+        if not narrow:
+            row += [
+                "" if run.seed is None else str(run.seed),
+                "" if run.parameters is None else count_text(run.parameters),
+                duration(run.seconds) if run.seconds else "",
+                f"{ago(run.written)} ago",
+            ]
+        table.add_row(*row, _reached(run))
+    return table
 
 
-def _is_finished(path: Path) -> bool:
-    """Return whether a run has come to its end; one without a readable summary has not."""
-    try:
-        return (path / folder.SUMMARY).is_file() and Run.open(path).status == "finished"
-    except SpecError:
-        return False
+def _reached(run: Listed) -> str:
+    """Return the first metric of each task in words: ``test: fine top-1 83.1 %``."""
+    from graphspec.training.measures import MEASURES
 
-
-def _spec(path: Path) -> Spec | None:
-    """Return the spec of a run, or None where it is damaged."""
-    from graphspec import compiler
-
-    try:
-        return compiler.load(path / folder.SPEC)
-    except SpecError:
-        return None
+    parts = []
+    for metric, value in (run.metrics or {}).items():
+        task, _, name = metric.rpartition("/")
+        parts.append(f"{task} {MEASURES[name].title} {MEASURES[name].text(value)}")
+    return f"{run.split}: {', '.join(parts)}" if parts else ""

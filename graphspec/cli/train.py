@@ -154,7 +154,7 @@ def _resumed(
     Raises:
         SpecError: ``bad-option`` or ``not-a-run``.
     """
-    from graphspec.cli import runs
+    from graphspec.cli import finding
     from graphspec.training import folder
     from graphspec.training.check import checked
 
@@ -166,14 +166,14 @@ def _resumed(
         listed = " and ".join(f"`{name}`" for name in folders)
         raise fail(Code.BAD_OPTION, f"two runs to resume: {listed}", "name one of them")
     if folders:
-        return (_single(specs) if specs else None), runs.named(folders[0])
+        return (_single(specs) if specs else None), finding.named(folders[0])
     if not specs:
         hint = "for example `graphspec train runs/NAME --resume`"
         raise fail(Code.BAD_OPTION, "`--resume` needs a run folder or a `SPEC`", hint)
     first = Path(_single(specs))
     if first.is_dir() or (not first.suffix and first.parent != Path()):
-        return None, runs.named(specs[0])
-    run = runs.newest_unfinished(checked(specs[0], asked).spec, data)
+        return None, finding.named(specs[0])
+    run = finding.newest_unfinished(checked(specs[0], asked).spec, data)
     terminal.remark(f"going on with {run}")
     return None, run
 

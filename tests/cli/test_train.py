@@ -209,3 +209,52 @@ def test_printing_never_stops_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     )
     lines.warning("w")
     lines.end({})
+
+
+def test_runs_are_listed(trained: tuple[Path, str], cli: Cli) -> None:
+    run, _ = trained
+    done = cli("runs", str(run.parent))
+    assert (done.code, done.err) == (0, "")
+    title, _, row = done.out.splitlines()
+    assert title.split()[:5] == ["run", "spec", "data", "state", "epochs"]
+    assert row.split()[:8] == [
+        str(run),
+        "tiny",
+        "fashion-mini",
+        "finished",
+        "1/1",
+        "3",
+        "6.44",
+        "k",
+    ]
+    assert re.search(r"test: fine top-1 [\d.]+ %, coarse top-1 [\d.]+ %$", row)
+    (found,) = json.loads(cli("runs", str(run.parent), "--format", "json").out)
+    assert (found["folder"], found["state"], found["split"]) == (str(run), "finished", "test")
+
+
+def test_no_runs(cli: Cli, tmp_path: Path) -> None:
+    done = cli("runs")
+    assert done.code == 2
+    assert "error[not-a-run]: there is no folder `runs`" in done.err
+    (tmp_path / "runs").mkdir()
+    done = cli("runs")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "`runs` holds no runs; `graphspec train` makes some\n"
+
+
+def test_check(cli: Cli) -> None:
+    done = cli("check", "tiny.yaml", "--seconds", "0")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0].split() == [
+        "node", "gives", "forward", "backward", "kept", "gradient", "of", "weights",
+    ]  # fmt: skip
+    assert [line.split()[:2] for line in lines[2:6]] == [
+        ["flat", "784"], ["trunk", "8"], ["coarse", "6"], ["fine", "10"],
+    ]  # fmt: skip
+    assert lines[7].startswith("one step of 100 samples of fashion-mini: ")
+    assert lines[8] == "every parameter gets a gradient"
+    assert lines[9] == "32 samples to learn by heart, 0 steps:"
+    assert lines[10].startswith("  fine    not learned in this time (loss ")
+    found = json.loads(cli("check", "tiny.yaml", "--seconds", "0", "--format", "json").out)
+    assert (found["healthy"], found["unused"], found["nodes"][0]["node"]) == (False, [], "flat")

@@ -13,6 +13,7 @@ PUBLIC = [
     "Spec",
     "SpecError",
     "analyze",
+    "check",
     "compile",
     "eject",
     "evaluate",
@@ -23,6 +24,7 @@ PUBLIC = [
     "reachability",
     "register_source",
     "render",
+    "runs",
     "sharing",
     "train",
 ]
