@@ -52,7 +52,7 @@ def command(
     plugins: Plugins = None,
     form: TextOrJson = Format.TEXT,
 ) -> None:
-    """Send one batch through every node, forward and backward, and try to overfit it."""
+    """Send one batch through every node and try to overfit it."""
     from graphspec.cli.progress import watching
     from graphspec.training.check import checked
     from graphspec.training.probe import check

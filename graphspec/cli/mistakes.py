@@ -34,7 +34,7 @@ def unknown_command(name: str, commands: list[str]) -> SpecError:
         name: The word that stands where a command should.
         commands: The commands.
     """
-    hint = did_you_mean(name, commands, "commands")
+    hint = did_you_mean(name, commands, "commands", limit=30)
     looks_like_spec = name.endswith((".yaml", ".yml")) or name in shipped.names()
     if looks_like_spec and suggest(name, commands) is None:
         hint = f"say what to do with it: `graphspec validate {name}`, `graphspec train {name}`"

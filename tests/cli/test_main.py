@@ -32,6 +32,11 @@ SURFACE = {
         "--data", "--data-root", "--epochs", "--set", "--seed", "--device", "--out", "--resume",
         "--plugin", "--help",
     },
+    "check": {
+        "--data", "--data-root", "--set", "--device", "--seconds", "--plugin", "--format",
+        "--help",
+    },
+    "runs": {"--plugin", "--format", "--help"},
     "evaluate": {
         "--split", "--checkpoint", "--data-root", "--device", "--plugin", "--format", "--help",
     },
@@ -82,7 +87,7 @@ def test_no_command_shows_help_and_is_a_mistake(cli: Cli) -> None:
             ["trian", "arch5"],
             "error[bad-option]: there is no command `trian`\n"
             "   did you mean `train`? commands: new, fmt, validate, resolve, summary, render, "
-            "train, evaluate, export, eject, ops, schema\n",
+            "check, train, runs, evaluate, export, eject, ops, schema\n",
         ),
         (
             ["specs/arch5.yaml"],
