@@ -28,7 +28,7 @@ def command(
     plugins: Plugins = None,
     form: TextOrJson = Format.TEXT,
 ) -> None:
-    """List runs: their spec, data, state and metrics, the newest first."""
+    """List runs, the newest first: data, state and metrics."""
     from graphspec.training.listing import runs
 
     found = runs(where)
