@@ -105,6 +105,7 @@ class Code(str, Enum):
     # training and runs
     BAD_OPTION = "bad-option"
     BAD_DEVICE = "bad-device"
+    MISSING_PACKAGE = "missing-package"
     NOT_A_RUN = "not-a-run"
     RUN_EXISTS = "run-exists"
     RUN_MISMATCH = "run-mismatch"

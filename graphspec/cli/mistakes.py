@@ -12,7 +12,8 @@ import typer
 
 from graphspec.errors import Code, Diagnostic, Severity, SpecError, did_you_mean, fail, suggest
 from graphspec.language import shipped
-from graphspec.language.recipe import Data, Section, Train
+from graphspec.language.recipe import Data, Train
+from graphspec.language.section import Section
 
 # typer names only the most special of its usage errors in public.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]

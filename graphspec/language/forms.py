@@ -13,8 +13,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from graphspec.errors import Code, Sink, Span, suggest
 from graphspec.language.reader import Tree
-from graphspec.language.recipe import Section
 from graphspec.language.scope import is_broken
+from graphspec.language.section import Section
 from graphspec.language.validation import Words, report
 
 EdgeForm = Literal["logits", "softmax", "sigmoid", "onehot", "teacher"]

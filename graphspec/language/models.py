@@ -25,7 +25,7 @@ from graphspec.language.expressions import ExpressionError
 from graphspec.language.expressions import parse as parse_expression
 from graphspec.language.forms import NodeSpec, parse_node
 from graphspec.language.reader import Tree, dump, mapping, walk
-from graphspec.language.recipe import Data, Section, Train
+from graphspec.language.recipe import Data, Train
 from graphspec.language.scope import (
     Scope,
     evaluate,
@@ -35,6 +35,7 @@ from graphspec.language.scope import (
     names_in,
     resolve_vars,
 )
+from graphspec.language.section import Section
 from graphspec.language.tasks import Task
 from graphspec.language.validation import report
 

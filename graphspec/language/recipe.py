@@ -9,15 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-
-class Section(BaseModel):
-    """Base of every model of the language: frozen, closed, documented by its attribute strings."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, strict=True, allow_inf_nan=False
-    )
+from graphspec.language.balance import Balance, Conflicts
+from graphspec.language.section import Section as Section
 
 
 class Data(Section):
@@ -86,6 +81,12 @@ class Train(Section):
     """Learning rate."""
     optimizer: Optimizer = Optimizer()
     """Optimizer by name, or a mapping of `name` and its arguments."""
+    balance: Balance = Balance()
+    """How the tasks' losses become one gradient: a method, or a mapping of `method` and its
+    arguments."""
+    conflicts: Conflicts = Conflicts()
+    """How often the gradients of the tasks are compared where they share parameters: every so many
+    steps, or `false`."""
     early_stopping: EarlyStopping | None = None
     """When to stop early; absent: never."""
     best: str = "validation/loss"

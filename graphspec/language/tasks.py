@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from graphspec.language.recipe import Section
+from graphspec.language.section import Section
 from graphspec.language.signature import TaskSpec, TaskType
 
 MAX_CLASSES = 2**31 - 1

@@ -13,6 +13,7 @@ from graphspec.language import labels
 from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec, TaskType
 from graphspec.training import devices, losses, metrics, optimizers
+from graphspec.training.balancing import choice as balancing
 from graphspec.training.optimizers import Spans
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def check_recipe(spec: Spec, graph: Graph | None, sink: Sink) -> None:
         return spec.locate(*path, key=key)
 
     check(spec.train, tasks, sink, span)
+    balancing.check(spec.train.balance, graph, sink, span)
     losses.check(spec.tasks, _kinds(spec, graph), _classes(spec, graph), sink, span)
     if tasks is not None:
         _check_augmentation(spec, tasks, sink)

@@ -26,7 +26,7 @@ from graphspec.training import (
     setup,
     start,
 )
-from graphspec.training.balancing.balancer import Fixed
+from graphspec.training.balancing import choice
 from graphspec.training.checkpoint import State
 from graphspec.training.evaluation import evaluate as measure_split
 from graphspec.training.interrupts import Interrupts
@@ -292,7 +292,7 @@ def _run(made: Setup, job: Job, state: State, header: Header) -> Run:
 def _fresh(made: Setup) -> tuple[State, bool]:
     """Return the state before the first step, and whether the optimizer is fused."""
     model = made.model()
-    balancer = Fixed(made.losses.weights)
+    balancer = choice.make(made.recipe.balance, made.site(model))
     optimizer, fused = optimizers.make(made.recipe, [*model.parameters(), *balancer.parameters()])
     torch.manual_seed(made.recipe.seed)  # dropout; weights, order and augmentation have their own
     return State(model, optimizer, balancer), fused

@@ -19,6 +19,8 @@ from graphspec.graph import passes
 from graphspec.language.recipe import Data, Train
 from graphspec.language.signature import TaskSpec
 from graphspec.training import check, class_weights, devices, labelled, losses
+from graphspec.training.balancing import choice
+from graphspec.training.balancing.site import Site
 from graphspec.training.losses import Losses
 from graphspec.training.observer import Observer
 
@@ -63,6 +65,11 @@ class Setup:
         if self.recipe.channels_last:
             _channels_last(model)
         return model.to(self.device)
+
+    def site(self, model: nn.Module) -> Site:
+        """Return what a balancer of a model that `model` gave is made for."""
+        weights = self.losses.weights
+        return Site(self.graph, model, self.tasks, weights, self.device, self.recipe.seed)
 
     def batches(self, split: str, learning: bool = False) -> Batches | None:
         """Return the batches of a split.
@@ -142,6 +149,9 @@ def prepare(checked: Checked, observer: Observer) -> Setup:
         message = "every task has the loss weight 0, so there is nothing to learn"
         raise fail(Code.BAD_VALUE, message, "give a task a `weight` above 0")
     _remark(spec, data, tasks, observer)
+    told = choice.remark(spec.train.balance, graph, loss.weights)
+    if told is not None:
+        observer.warning(told)
     recipe = _steerable(spec.train, bool(len(data.validation)), observer)
     labelled.check_measurable(recipe, labels, data.name)
     return Setup(spec, recipe, spec.data, graph, data, tasks, loss, device, labels)

@@ -29,11 +29,13 @@ def describe(made: Setup, job: Job, state: State, fused: bool, threshold: int | 
     recipe, data = made.recipe, made.data
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     samples = {name: len(split) for name, split in splits.items()}
-    facts = (
+    facts: tuple[tuple[str, str], ...] = (
         ("optimizer", f"{recipe.optimizer.name}, {'fused' if fused else 'not fused'}"),
         ("memory order", "channels-last" if recipe.channels_last else "contiguous"),
         ("allocator", f"keeps blocks up to {threshold // _MIB} MiB" if threshold else "not tuned"),
     )
+    if recipe.balance.method != "fixed":
+        facts = (("balancing", recipe.balance.method), *facts)
     return Header(
         name=made.spec.name,
         folder=job.folder,

@@ -19,7 +19,8 @@ WITHOUT_SPEC = {
     *("too-large", "data-not-found", "data-corrupt", "data-checksum"),
     *("plugin-not-found", "plugin-failed", "plugin-clash"),
     "cross-task-gradient",
-    *("bad-option", "bad-device", "not-a-run", "run-exists", "run-mismatch", "bad-checkpoint"),
+    *("bad-option", "bad-device", "missing-package", "not-a-run", "run-exists", "run-mismatch"),
+    "bad-checkpoint",
     *("cannot-write", "disk-full", "loss-not-finite", "render-failed", "export-failed"),
     "cannot-eject",
 }

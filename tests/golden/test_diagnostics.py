@@ -62,7 +62,7 @@ def test_every_code_of_a_spec_has_a_golden_file() -> None:
     assert missing == {
         *("cross-task-gradient", "data-not-found", "data-corrupt", "data-checksum"),
         *("plugin-not-found", "plugin-failed", "plugin-clash"),
-        *("bad-option", "bad-device", "not-a-run", "run-exists", "run-mismatch"),
+        *("bad-option", "bad-device", "missing-package", "not-a-run", "run-exists", "run-mismatch"),
         *("bad-checkpoint", "cannot-write", "disk-full", "loss-not-finite", "render-failed"),
         *("export-failed", "cannot-eject"),
     }

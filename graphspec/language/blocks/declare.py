@@ -15,8 +15,8 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from graphspec.errors import Code, Sink, Span
 from graphspec.language.reader import Tree, mapping
-from graphspec.language.recipe import Section
 from graphspec.language.scope import Scope, has_broken, resolve_vars
+from graphspec.language.section import Section
 from graphspec.language.validation import report, value_text
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

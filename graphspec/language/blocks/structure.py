@@ -28,8 +28,8 @@ from graphspec.language.blocks.sequences import split
 from graphspec.language.blocks.work import MAX_NODES, Site, TooManyError, Work, reads_of
 from graphspec.language.forms import form_of
 from graphspec.language.reader import Tree, mapping
-from graphspec.language.recipe import Section
 from graphspec.language.scope import Scope, evaluate, is_broken
+from graphspec.language.section import Section
 from graphspec.language.validation import Words, report
 
 

@@ -8,15 +8,18 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+Factor = Tensor | float
+"""A factor of a loss: a number, or a scalar on the device."""
+
 
 class Balancer(Protocol):
     """Turns the losses of the tasks into gradients of the model's parameters.
 
     What it learns or remembers is part of the state of a run. Nothing in a step may wait for the
-    device.
+    device, unless the method cannot do without.
     """
 
-    def backward(self, losses: Mapping[str, Tensor], scale: Tensor | float = 1.0) -> None:
+    def backward(self, losses: Mapping[str, Tensor], scale: Factor = 1.0) -> None:
         """Add the gradients of one batch to ``grad`` of every parameter.
 
         Args:
@@ -28,7 +31,7 @@ class Balancer(Protocol):
     def parameters(self) -> list[nn.Parameter]:
         """Return what it learns itself, to be optimised with the model; often nothing."""
 
-    def weights(self) -> Mapping[str, Tensor | float]:
+    def weights(self) -> Mapping[str, Factor]:
         """Return the factor of each task's loss in the latest step, on the device."""
 
     def close_epoch(self, losses: Mapping[str, float]) -> None:
@@ -41,30 +44,12 @@ class Balancer(Protocol):
         """Go back to what `state_dict` gave."""
 
 
-class Fixed:
-    """The weighted sum of the losses, with the weights that the tasks state.
-
-    Attributes:
-        factors: The weight of each task's loss.
-    """
-
-    def __init__(self, factors: Mapping[str, float]) -> None:
-        self.factors = dict(factors)
-
-    def backward(self, losses: Mapping[str, Tensor], scale: Tensor | float = 1.0) -> None:
-        """Add the gradients of the weighted sum; see `Balancer.backward`."""
-        total = weighted_sum(losses, self.factors)
-        if isinstance(scale, Tensor) or scale != 1.0:
-            total = total * scale
-        total.backward()  # type: ignore[no-untyped-call]
+class Stateless:
+    """The part of a balancer that learns and remembers nothing."""
 
     def parameters(self) -> list[nn.Parameter]:
         """Return nothing: it learns nothing."""
         return []
-
-    def weights(self) -> Mapping[str, Tensor | float]:
-        """Return the stated weights."""
-        return self.factors
 
     def close_epoch(self, losses: Mapping[str, float]) -> None:
         """Do nothing."""
@@ -77,12 +62,33 @@ class Fixed:
         """Do nothing."""
 
 
-def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, Tensor | float]) -> Tensor:
+class Fixed(Stateless):
+    """The weighted sum of the losses, with the weights that the tasks state.
+
+    Attributes:
+        factors: The weight of each task's loss.
+    """
+
+    def __init__(self, factors: Mapping[str, float]) -> None:
+        self.factors = dict(factors)
+
+    def backward(self, losses: Mapping[str, Tensor], scale: Factor = 1.0) -> None:
+        """Add the gradients of the weighted sum; see `Balancer.backward`."""
+        scaled(weighted_sum(losses, self.factors), scale).backward()  # type: ignore[no-untyped-call]
+
+    def weights(self) -> Mapping[str, Factor]:
+        """Return the stated weights."""
+        return self.factors
+
+
+def scaled(value: Tensor, factor: Factor) -> Tensor:
+    """Return a value times a factor; the number 1 costs nothing."""
+    return value if isinstance(factor, float) and factor == 1.0 else value * factor
+
+
+def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, Factor]) -> Tensor:
     """Return the sum of the losses, each times its weight; a weight of 1 costs nothing."""
-    terms = [
-        loss if isinstance(weights[task], float) and weights[task] == 1.0 else weights[task] * loss
-        for task, loss in losses.items()
-    ]
+    terms = [scaled(loss, weights[task]) for task, loss in losses.items()]
     total = terms[0]
     for term in terms[1:]:
         total = torch.add(total, term)
