@@ -60,9 +60,6 @@ def schema() -> Schema:
     balance = definitions["Train"]["properties"]["balance"]
     definitions["Train"]["properties"]["balance"] = {"anyOf": [{"type": "string"}, balance]}
     definitions["Balance"]["additionalProperties"] = True
-    conflicts = definitions["Train"]["properties"]["conflicts"]
-    short: Schema = {"type": ["boolean", "integer"]}
-    definitions["Train"]["properties"]["conflicts"] = {"anyOf": [short, conflicts]}
     tasks = properties["tasks"]
     tasks["additionalProperties"] = {"anyOf": [tasks["additionalProperties"], {"type": "null"}]}
     properties["vars"] = {"type": "object", "description": properties["vars"]["description"]}

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from graphspec.language.balance import Balance, Conflicts
+from graphspec.language.balance import Balance
 from graphspec.language.section import Section as Section
 
 
@@ -84,9 +84,6 @@ class Train(Section):
     balance: Balance = Balance()
     """How the tasks' losses become one gradient: a method, or a mapping of `method` and its
     arguments."""
-    conflicts: Conflicts = Conflicts()
-    """How often the gradients of the tasks are compared where they share parameters: every so many
-    steps, or `false`."""
     early_stopping: EarlyStopping | None = None
     """When to stop early; absent: never."""
     best: str = "validation/loss"
