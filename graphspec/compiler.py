@@ -393,9 +393,11 @@ def _undescribed(spec: Spec, error: SpecError, sink: Sink) -> Signature | None:
     absent = all(item.code is Code.DATA_NOT_FOUND for item in error.diagnostics)
     if absent and spec.inputs:
         return stated.signature(spec, sink)
-    where = "path" if spec.data and spec.data.path else "source"
+    data = spec.data
+    given = [key for key in ("path", "root") if data and getattr(data, key) is not None]
+    place = getattr(error, "path", ("data", (given or ["source"])[0]))
     for item in error.diagnostics:
-        span = item.span or spec.locate("data", where)
+        span = item.span or spec.locate(*place)
         hint = item.hint
         if absent:
             hint = f"{hint}\nwithout the file, state `inputs:` and what the tasks predict"

@@ -98,6 +98,8 @@ class Code(str, Enum):
     DATA_CORRUPT = "data-corrupt"
     DATA_CHECKSUM = "data-checksum"
     DATA_MISMATCH = "data-mismatch"
+    DATA_SKIPPED = "data-skipped"
+    WORKERS_FAILED = "workers-failed"
     # plugins
     PLUGIN_NOT_FOUND = "plugin-not-found"
     PLUGIN_FAILED = "plugin-failed"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from graphspec.data import download, npz, targets
 from graphspec.data.npz import Header
 from graphspec.data.source import Part, Raw, Source
-from graphspec.data.splitting import hold_out, strata
+from graphspec.data.splitting import divide
 from graphspec.errors import Code, SpecError, did_you_mean, fail
 from graphspec.language.recipe import Data
 from graphspec.language.signature import InputSpec, Signature, TaskSpec, TaskType
@@ -27,8 +27,8 @@ from graphspec.language.tasks import Task, stated_shape
 
 SPLITS = ("train", "test")
 
-TEST_SEED = 0
-"""Seed of the test split of a file without one: runs of all seeds have the same test samples."""
+KEYS = frozenset(("root", "path"))
+"""Keys of ``data:`` that it understands."""
 
 _INTEGERS, _NUMBERS = "biu", "biuf"
 """Kinds of numpy's types: whole numbers and truth values; all real numbers."""
@@ -242,9 +242,8 @@ def _read(file: _File, tasks: Mapping[str, TaskSpec], inputs: Sequence[str], tes
         targets.check(tasks, labels, str(file.path), official=False)
         parts.append(Part(found, labels))
     if len(parts) == 1:
-        (whole,) = parts
-        held = hold_out(strata(tasks, whole.labels, len(whole)), test, TEST_SEED)
-        parts = [_rows(whole, ~held), _rows(whole, held)]
+        train, _, rest = divide(parts[0], None, tasks, test)
+        parts = [train, rest]
     return Raw(parts[0], parts[1], file.path)
 
 
@@ -274,16 +273,9 @@ def _floats(values: NDArray[Any]) -> NDArray[np.float32]:
         return values.astype(np.float32, copy=False)
 
 
-def _rows(part: Part, chosen: NDArray[np.bool_]) -> Part:
-    return Part(
-        {name: values[chosen] for name, values in part.inputs.items()},
-        {name: values[chosen] for name, values in part.labels.items()},
-    )
-
-
 def _unconfigured(_root: Path | None) -> Raw:
     message = "the source `arrays` is read for a spec, which names its file and its tasks"
     raise fail(Code.MISSING_KEY, message, "name the file: `data: {source: arrays, path: FILE.npz}`")
 
 
-SOURCE = Source("arrays", "arrays", Signature(), _unconfigured, "", __name__, configure)
+SOURCE = Source("arrays", "arrays", Signature(), _unconfigured, "", __name__, configure, KEYS)

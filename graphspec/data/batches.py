@@ -7,14 +7,23 @@ starts again in the middle of an epoch sees the same bits as one that was never 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from graphspec.data import workers
 from graphspec.data.augment import AUGMENTATIONS
 from graphspec.data.dataset import Channels, DataSet, Split
+from graphspec.data.pictures import PictureError, Pictures
+from graphspec.errors import Code, fail
+
+_LOG = logging.getLogger(__name__)
 
 _SERVED = {torch.uint8: torch.int64}
 """Types in which labels are kept to save memory, and those in which they are served."""
@@ -38,7 +47,9 @@ class Batch:
 class Batches:
     """The batches of a split, epoch after epoch.
 
-    Everything is moved to the device once, images as uint8. Nothing here waits for the device.
+    What is in memory is moved to the device once, images as uint8. Pictures that are streamed are
+    decoded by workers a few batches ahead and are from there on treated alike, so where they come
+    from changes no bit. Nothing here waits for the device.
 
     Attributes:
         samples: Samples that one epoch serves.
@@ -77,7 +88,16 @@ class Batches:
             inputs: The inputs to serve; None for all.
         """
         names = split.inputs if inputs is None else [n for n in split.inputs if n in inputs]
-        self._inputs = {name: split.inputs[name].to(device) for name in names}
+        self._inputs: dict[str, Tensor] = {}
+        self._streamed: dict[str, Pictures] = {}
+        for name in names:
+            values = split.inputs[name]
+            if isinstance(values, Pictures):
+                self._streamed[name] = values
+            else:
+                self._inputs[name] = values.to(device)
+        self._names = names
+        self._workers = dataset.storage.workers
         # tasks with the same labels have them once
         moved = {id(labels): labels.to(device) for labels in split.labels.values()}
         self._labels = {task: moved[id(labels)] for task, labels in split.labels.items()}
@@ -111,22 +131,49 @@ class Batches:
         Yields:
             The batches ``start``, ``start + 1``, ... to the end of the epoch.
         """
-        order = self._order(epoch)
+        order = None
+        if self._shuffle:
+            order = torch.randperm(self._length, generator=_generator(self._seed, epoch))
+        streamed = self._stream(order, start)
+        if order is not None:
+            order = order.to(self._device, non_blocking=True)
         for number in range(start, len(self)):
-            first = number * self._batch_size
-            last = min(first + self._batch_size, self.samples)
-            chosen = slice(first, last) if order is None else order[first:last]
-            inputs = {
-                name: self._input(name, _rows(values, chosen), epoch, number)
-                for name, values in self._inputs.items()
-            }
+            bounds = self._bounds(number)
+            chosen = bounds if order is None else order[bounds]
+            found = {name: _rows(values, chosen) for name, values in self._inputs.items()}
+            found |= next(streamed)
+            inputs = {n: self._input(n, found[n], epoch, number) for n in self._names}
             yield Batch(inputs, {task: _label(v, chosen) for task, v in self._labels.items()})
 
-    def _order(self, epoch: int) -> Tensor | None:
-        if not self._shuffle:
-            return None
-        order = torch.randperm(self._length, generator=_generator(self._seed, epoch))
-        return order.to(self._device, non_blocking=True)
+    def _bounds(self, number: int) -> slice:
+        first = number * self._batch_size
+        return slice(first, min(first + self._batch_size, self.samples))
+
+    def _stream(self, order: Tensor | None, start: int) -> Iterator[dict[str, Tensor]]:
+        """Give the streamed inputs of the batches from ``start`` on, on the device, in bytes."""
+        if not self._streamed:
+            while True:
+                yield {}
+        order = torch.arange(self._length) if order is None else order
+        rows = [order[self._bounds(number)].numpy() for number in range(start, len(self))]
+        size = self._batch_size * sum(p.form.bytes for p in self._streamed.values())
+        count, ahead = workers.affordable(self._workers, size) if self._workers else (0, 1)
+        if count < self._workers:
+            _LOG.warning(
+                "%s has room for %d of %d data workers; a container gets more with --shm-size",
+                *(workers.SHARED_MEMORY, count, self._workers),
+            )
+        decoded = workers.ordered(
+            _Decoder(self._streamed),
+            rows,
+            count,
+            ahead=ahead,
+            pin=self._device.type == "cuda",
+            warn=_LOG.warning,
+        )
+        with closing(decoded):
+            for found in decoded:
+                yield {n: v.to(self._device, non_blocking=True) for n, v in found.items()}
 
     def _input(self, name: str, values: Tensor, epoch: int, number: int) -> Tensor:
         """Return one input of a batch; an image augmented and normalised."""
@@ -146,6 +193,32 @@ class Batches:
             images.shape, dtype=torch.float32, device=images.device, memory_format=self._format
         )
         return torch.addcmul(shift, images.float(), scale, out=result)
+
+
+class _Decoder:
+    """Reads the pictures of a batch; works in any process."""
+
+    def __init__(self, pictures: dict[str, Pictures]) -> None:
+        self._pictures = pictures
+
+    def __call__(self, rows: NDArray[np.int64]) -> dict[str, Tensor]:
+        """Return bytes of shape ``(N, C, H, W)`` by input.
+
+        Raises:
+            SpecError: ``data-corrupt`` where a file is not any more what it was.
+        """
+        found = {}
+        for name, pictures in self._pictures.items():
+            batch = np.empty((len(rows), *pictures.form.shape), np.uint8)
+            for i, row in enumerate(rows.tolist()):
+                try:
+                    batch[i] = pictures.decode(row)
+                except PictureError as error:
+                    message = f"`{pictures.path(row)}` has changed during the run: {error}"
+                    hint = "put the file back and go on with `--resume`"
+                    raise fail(Code.DATA_CORRUPT, message, hint) from error
+            found[name] = torch.from_numpy(batch)
+        return found
 
 
 def _rows(values: Tensor, chosen: slice | Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphspec.data import hierarchy, targets
-from graphspec.data.source import Part, Raw, Source
+from graphspec.data.pictures import Pictures
+from graphspec.data.source import Files, Part, Raw, Source
 from graphspec.data.splitting import hold_out, strata
+from graphspec.data.storage import Storage
 from graphspec.errors import Code, Diagnostic, Severity
 from graphspec.language.signature import Signature, TaskSpec
 
@@ -37,23 +39,28 @@ class Channels(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Some of the samples of a data set, in memory.
+    """Some of the samples of a data set.
 
     Attributes:
-        inputs: Tensors by the name of the input, as `graphspec.data.source.Part` says.
+        inputs: Tensors by the name of the input, as `graphspec.data.source.Part` says; or pictures
+            that are read from their files when they are served.
         labels: For each task the target of each sample, likewise.
+        files: For inputs that come from one file a sample what is known of the files.
     """
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Tensor | Pictures]
     labels: dict[str, Tensor]
+    files: dict[str, Files] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.labels.values())))
 
     @property
     def images(self) -> Tensor:
-        """The input ``image``, of the sources that have one: uint8, ``(N, C, H, W)``."""
-        return self.inputs["image"]
+        """The input ``image``, of the sources that have one in memory: uint8, ``(N, C, H, W)``."""
+        values = self.inputs["image"]
+        assert isinstance(values, Tensor)
+        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +79,7 @@ class DataSet:
             split. It identifies the data, whatever is held out of them.
         origin: The folder or file they were read from.
         warnings: What the user should know about the files.
+        storage: Where the samples are: in memory, or streamed.
     """
 
     name: str
@@ -83,6 +91,7 @@ class DataSet:
     fingerprint: str
     origin: str
     warnings: tuple[Diagnostic, ...] = ()
+    storage: Storage = Storage()  # noqa: RUF009 - it is frozen
 
     def with_tasks(self, borrowed: Mapping[str, TaskSpec]) -> DataSet:
         """Return the data set with more tasks, which are trained on labels that it has.
@@ -113,45 +122,70 @@ class DataSet:
         return "images" if self.channels else "samples"
 
 
-def assemble(source: Source, raw: Raw, validation: float, seed: int) -> DataSet:
+def assemble(
+    source: Source,
+    raw: Raw,
+    validation: float,
+    seed: int,
+    storage: Storage = Storage(),  # noqa: B008 - it is frozen
+) -> DataSet:
     """Make a data set of what was read.
 
     Args:
         source: The source that was read.
         raw: What its files hold.
-        validation: Part of the training split to hold out, from 0 up to but not including 1.
+        validation: Part of the training split to hold out, from 0 up to but not including 1; a
+            source's own validation split is taken as it is.
         seed: Seed of the choice.
+        storage: Where the samples are.
 
     Raises:
         SpecError: ``data-corrupt`` if labels are outside their task or against the hierarchy.
     """
     tasks = source.signature.tasks
-    parts = (raw.train.labels, raw.test.labels)
-    for where, part in (("train", raw.train), ("test", raw.test)):
+    labels = [part.labels for part in raw.parts.values()]
+    for where, part in raw.parts.items():
         targets.check(tasks, part.labels, where, official=bool(source.fingerprint))
         hierarchy.check(tasks, part.labels, where)
-    held = hold_out(strata(tasks, raw.train.labels, len(raw.train)), validation, seed)
+    fraction = validation if raw.validation is None else 0.0
+    held = hold_out(strata(tasks, raw.train.labels, len(raw.train)), fraction, seed)
     digest = fingerprint(raw)
     return DataSet(
         name=source.name,
-        signature=replace(source.signature, tasks=targets.with_partial(tasks, parts)),
+        signature=replace(source.signature, tasks=targets.with_partial(tasks, labels)),
         train=_split(raw.train, ~held),
-        validation=_split(raw.train, held),
-        test=_split(raw.test, np.ones(len(raw.test), dtype=np.bool_)),
-        channels={
-            name: channel_statistics(values)
-            for name, values in raw.train.inputs.items()
-            if is_image(values)
-        },
+        validation=_split(raw.train, held) if raw.validation is None else _whole(raw.validation),
+        test=_whole(raw.test),
+        channels=_channels(raw.train),
         fingerprint=digest,
         origin=str(raw.origin),
-        warnings=_warnings(source, raw, digest),
+        warnings=(*_warnings(source, raw, digest), *raw.warnings),
+        storage=storage,
     )
 
 
-def is_image(values: NDArray[Any]) -> bool:
+def is_image(values: NDArray[Any] | Pictures) -> bool:
     """Return whether an input is images: bytes of shape ``(N, C, H, W)``."""
-    return values.dtype == np.uint8 and values.ndim == 4
+    return isinstance(values, Pictures) or (values.dtype == np.uint8 and values.ndim == 4)
+
+
+def _channels(part: Part) -> dict[str, Channels]:
+    """Return the statistics of every input that is an image."""
+    found = {}
+    for name, values in part.inputs.items():
+        if name in part.files:
+            found[name] = _surveyed(part.files[name])
+        elif isinstance(values, np.ndarray) and is_image(values):
+            found[name] = channel_statistics(values)
+    return found
+
+
+def _surveyed(files: Files) -> Channels:
+    """Return what `channel_statistics` gives, of sums that are known file by file."""
+    totals = [sum(column) for column in files.sums.T.tolist()]  # Python's integers do not overflow
+    squares = [sum(column) for column in files.squares.T.tolist()]
+    form = files.pictures.form
+    return _moments(totals, squares, len(files.sums) * form.height * form.width)
 
 
 def channel_statistics(images: NDArray[np.uint8]) -> Channels:
@@ -172,23 +206,38 @@ def channel_statistics(images: NDArray[np.uint8]) -> Channels:
             values = chunk[:, channel].double().flatten()
             totals[channel] += int(values.sum())
             squares[channel] += int(values.dot(values))
+    return _moments(totals, squares, number)
+
+
+def _moments(totals: list[int], squares: list[int], number: int) -> Channels:
+    """Return mean and standard deviation of bytes from sums over ``number`` of each channel."""
     sums = list(zip(totals, squares, strict=True))
+    number = max(1, number)
     mean = tuple(total / (255 * number) for total, _ in sums)
     std = tuple((number * square - total**2) ** 0.5 / (255 * number) for total, square in sums)
     return Channels(mean, std)
 
 
 def fingerprint(raw: Raw) -> str:
-    """Return the SHA-256, in hex, of the inputs and labels of both official splits.
+    """Return the SHA-256, in hex, of the inputs and labels of the source's own splits.
 
     Each array is preceded by its name, its shape and, unless it is one of images or classes, its
-    type; numbers are little-endian. The input ``image`` goes by the name ``images``.
+    type; numbers are little-endian. The input ``image`` goes by the name ``images``. For pictures
+    that have a file each it is the SHA-256 of each file, and the form they are decoded to, that
+    count: the fingerprint is then the same for every version of the decoder, and whether the
+    pictures are in memory or not.
     """
     sha = hashlib.sha256()
-    for name, part in (("train", raw.train), ("test", raw.test)):
+    for name, part in raw.parts.items():
         for key in sorted(part.inputs):
-            path = "images" if key == "image" else f"inputs/{key}"
-            _update(sha, f"{name}/{path}", part.inputs[key], usual="uint8")
+            path = f"{name}/" + ("images" if key == "image" else f"inputs/{key}")
+            values = part.inputs[key]
+            if key in part.files:
+                form = "x".join(map(str, part.files[key].pictures.form.shape))
+                _update(sha, f"{path} files {form}", part.files[key].contents, usual="uint8")
+            else:
+                assert isinstance(values, np.ndarray)
+                _update(sha, path, values, usual="uint8")
         for task in sorted(part.labels):
             _update(sha, f"{name}/{task}", part.labels[task], usual="int64")
     return sha.hexdigest()
@@ -202,13 +251,21 @@ def _update(sha: hashlib._Hash, name: str, array: NDArray[Any], usual: str) -> N
 
 
 def _split(part: Part, chosen: NDArray[np.bool_]) -> Split:
-    everything = bool(chosen.all())  # then the arrays are taken as they are, without a copy
+    return _whole(part if chosen.all() else part[chosen])
 
-    def tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
-        picked = {name: a if everything else a[chosen] for name, a in arrays.items()}
-        return {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in picked.items()}
 
-    return Split(tensors(part.inputs), tensors(part.labels))
+def _whole(part: Part) -> Split:
+    """Return a split of arrays as they are, without a copy."""
+    inputs: dict[str, Tensor | Pictures] = {
+        name: values if isinstance(values, Pictures) else _tensor(values)
+        for name, values in part.inputs.items()
+    }
+    labels = {task: _tensor(values) for task, values in part.labels.items()}
+    return Split(inputs, labels, dict(part.files))
+
+
+def _tensor(values: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values))
 
 
 def _warnings(source: Source, raw: Raw, digest: str) -> tuple[Diagnostic, ...]:

@@ -7,13 +7,15 @@ A new source is a new file beside this one that makes a `Source`, and one more n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from graphspec.data.pictures import Pictures
+from graphspec.errors import Code, Diagnostic, Severity, SpecError
 from graphspec.language.recipe import Data
 from graphspec.language.signature import Signature
 from graphspec.language.tasks import Task
@@ -23,27 +25,69 @@ Configure = Callable[[Data, Mapping[str, Task]], "Source"]
 
 
 @dataclass(frozen=True, eq=False)
+class Files:
+    """What is known of the files of an input's pictures, row by row.
+
+    Attributes:
+        pictures: Where each comes from.
+        contents: SHA-256 of each file's bytes, shape ``(N, 32)``.
+        looks: A checksum of each picture's pixels, shape ``(N, 16)``.
+        sums: Sum of the bytes of each channel, shape ``(N, C)``.
+        squares: Sum of their squares.
+    """
+
+    pictures: Pictures
+    contents: NDArray[np.uint8]
+    looks: NDArray[np.uint8]
+    sums: NDArray[np.int64]
+    squares: NDArray[np.int64]
+
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> Files:
+        return Files(
+            self.pictures[chosen],
+            self.contents[chosen],
+            self.looks[chosen],
+            self.sums[chosen],
+            self.squares[chosen],
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Part:
     """Inputs and labels as they are in the files, in the order of the files.
 
     Attributes:
         inputs: Arrays by the name of the input, each of shape ``(N, ...)``. An image is uint8 of
-            shape ``(N, C, H, W)``, 0 to 255; anything else is float32 or int64 and served as it is.
+            shape ``(N, C, H, W)``, 0 to 255, or `Pictures` of that shape; anything else is float32
+            or int64 and served as it is.
         labels: For each task the target of each sample. Classification: int64 of shape ``(N,)``.
             Multi-label: float32 of shape ``(N, labels)``, 0 or 1. Regression: float32 of shape
-            ``(N, *shape)``. Segmentation: uint8 or int64 of shape ``(N, *positions)``.
+            ``(N, *shape)``. Segmentation: uint8 or int64 of shape ``(N, *positions)``. A label that
+            a sample lacks is -1 among whole numbers and NaN among others.
+        files: For inputs that come from one file a sample what is known of the files.
     """
 
-    inputs: Mapping[str, NDArray[Any]]
+    inputs: Mapping[str, NDArray[Any] | Pictures]
     labels: Mapping[str, NDArray[Any]]
+    files: Mapping[str, Files] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.labels.values())))
 
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> Part:
+        """Return some of the samples."""
+        return Part(
+            {name: values[chosen] for name, values in self.inputs.items()},
+            {name: values[chosen] for name, values in self.labels.items()},
+            {name: files[chosen] for name, files in self.files.items()},
+        )
+
     @property
     def images(self) -> NDArray[np.uint8]:
-        """The input ``image``, of the sources that have one."""
-        return self.inputs["image"]
+        """The input ``image``, of the sources that have one in memory."""
+        values = self.inputs["image"]
+        assert isinstance(values, np.ndarray)
+        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +99,45 @@ class Raw:
         test: The official test split.
         origin: The folder or file that was read.
         differing: Names of the files whose checksum is not the official one.
+        validation: The source's own validation split, or None where it has none.
+        warnings: What the user should know of the files.
     """
 
     train: Part
     test: Part
     origin: Path
     differing: tuple[str, ...] = ()
+    validation: Part | None = None
+    warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The splits by name."""
+        own = {} if self.validation is None else {"validation": self.validation}
+        return {"train": self.train, **own, "test": self.test}
+
+    def with_parts(self, parts: Mapping[str, Part]) -> Raw:
+        """Return the same with other splits, as `parts` gave them."""
+        return replace(
+            self, train=parts["train"], test=parts["test"], validation=parts.get("validation")
+        )
+
+
+class KeyedError(SpecError):
+    """A mistake in a ``data:`` section, at one of its keys.
+
+    Attributes:
+        path: The key, such as ``("data", "levels")``.
+    """
+
+    path: tuple[str, ...] = ()
+
+
+def at_key(code: Code, key: str, message: str, hint: str | None = None) -> KeyedError:
+    """Make the exception for a mistake at a key of ``data:``."""
+    error = KeyedError([Diagnostic(code, Severity.ERROR, None, message, hint)])
+    error.path = ("data", key)
+    return error
 
 
 @dataclass(frozen=True)
@@ -76,6 +153,7 @@ class Source:
         fingerprint: The fingerprint of the official data (see `DataSet.fingerprint`), or empty
             where there is nothing official.
         origin: The module that defines it, for messages about duplicates.
+        keys: Further keys of ``data:`` that it understands.
         configure: For a source whose inputs and tasks depend on the spec: gives the source, with
             its `signature` and `read`, for a spec's ``data:`` and ``tasks:``.
     """
@@ -87,6 +165,7 @@ class Source:
     fingerprint: str
     origin: str
     configure: Configure | None = None
+    keys: frozenset[str] = frozenset()
 
     def configured(self, section: Data, tasks: Mapping[str, Task]) -> Source:
         """Return the source for one spec's ``data:`` and ``tasks:``.

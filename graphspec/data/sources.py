@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from graphspec.data import arrays, cifar100, download, fashion_mini, fashion_mnist
+from graphspec.data import arrays, cifar100, download, fashion_mini, fashion_mnist, folder
 from graphspec.data.source import Source
 from graphspec.errors import Code, Sink, Span, fail
 from graphspec.language import labels
@@ -26,8 +26,14 @@ if TYPE_CHECKING:
 SOURCES: Registry[Source] = Registry(
     "data source", Code.UNKNOWN_DATA, "docs/data.md describes each", group="graphspec.data"
 )
-for _source in (cifar100.SOURCE, fashion_mnist.SOURCE, fashion_mini.SOURCE, arrays.SOURCE):
+for _source in (
+    *(cifar100.SOURCE, fashion_mnist.SOURCE, fashion_mini.SOURCE),
+    *(arrays.SOURCE, folder.SOURCE),
+):
     SOURCES.add(_source.name, _source)
+
+_COMMON = frozenset(("source", "root", "augment", "normalize", "validation", "test"))
+"""Keys of ``data:`` that say something of every source."""
 
 _NO_TASKS: Mapping[str, Task] = MappingProxyType({})
 
@@ -69,7 +75,7 @@ def describe(section: Data | str, tasks: Mapping[str, Task] = _NO_TASKS) -> Sign
 
 
 def check(section: Data, sink: Sink, span: Callable[[tuple[str, ...]], Span | None]) -> None:
-    """Report a ``data:`` section that names an unknown source.
+    """Report a ``data:`` section that names an unknown source, or a key that its source has not.
 
     Args:
         section: The section.
@@ -81,6 +87,14 @@ def check(section: Data, sink: Sink, span: Callable[[tuple[str, ...]], Span | No
         place = span(("data", "source")) or span(("data",))
         message = f"there is no data source `{name}`"
         sink.error(Code.UNKNOWN_DATA, place, message, SOURCES.hint(name))
+        return
+    known = SOURCES.get(name).keys | _COMMON
+    for key in sorted(section.model_fields_set - known):
+        owners = " and ".join(f"`{each}`" for each in SOURCES if key in SOURCES.get(each).keys)
+        message = f"`data.{key}` is not for the source `{name}`"
+        if getattr(section, key) != type(section).model_fields[key].default:
+            hint = f"leave it out; it is for {owners}"
+            sink.error(Code.BAD_VALUE, span(("data", key)), message, hint)
 
 
 def load(section: Data, seed: int, tasks: Mapping[str, Task] = _NO_TASKS) -> DataSet:
@@ -92,7 +106,7 @@ def load(section: Data, seed: int, tasks: Mapping[str, Task] = _NO_TASKS) -> Dat
         tasks: The spec's ``tasks:``; see `describe`.
 
     Returns:
-        The data set, in memory. The same section and seed give the same splits on every machine.
+        The data set. The same section and seed give the same splits on every machine.
 
     Raises:
         SpecError: ``unknown-data``, ``data-not-found``, ``data-corrupt`` or ``data-mismatch``;
@@ -100,6 +114,7 @@ def load(section: Data, seed: int, tasks: Mapping[str, Task] = _NO_TASKS) -> Dat
             the cache cannot be written, ``out-of-memory`` where it does not fit.
     """
     from graphspec.data.dataset import assemble  # imports torch
+    from graphspec.data.storage import store
 
     source = SOURCES.get(section.source).configured(section, tasks)
     root = download.expand(section.root) if section.root is not None else None
@@ -109,5 +124,6 @@ def load(section: Data, seed: int, tasks: Mapping[str, Task] = _NO_TASKS) -> Dat
         message = f"cannot read {source.title} in `{root or download.cache()}`: "
         hint = "check the path and its permissions"
         raise fail(Code.FILE_UNREADABLE, message + (error.strerror or str(error)), hint) from error
-    data = assemble(source, raw, section.validation, seed)
+    raw, storage = store(raw, section)
+    data = assemble(source, raw, section.validation, seed, storage)
     return data.with_tasks(labels.borrowed(tasks, data.signature.tasks))

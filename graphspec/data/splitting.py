@@ -10,7 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphspec.data import hierarchy
+from graphspec.data.source import Part
 from graphspec.language.signature import TaskSpec
+
+TEST_SEED = 0
+"""Seed of the test split of files without one: runs of all seeds have the same test samples."""
 
 
 def strata(
@@ -74,3 +78,29 @@ def hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[n
         order = np.argsort(keys[indices], kind="stable")
         chosen[indices[order[: min(count, len(indices) - 1)]]] = True
     return chosen
+
+
+def divide(
+    whole: Part, splits: NDArray[Any] | None, tasks: Mapping[str, TaskSpec], test: float
+) -> tuple[Part, Part | None, Part]:
+    """Divide samples into training, validation and test split.
+
+    Args:
+        whole: All samples.
+        splits: For each sample ``train``, ``validation`` or ``test``; None where the source has no
+            splits of its own.
+        tasks: The tasks, by which a test split is stratified.
+        test: Part of the training samples that becomes the test split, where there is none.
+
+    Returns:
+        The training split, the source's own validation split or None, and the test split.
+    """
+    validation = None
+    if splits is not None:
+        own = splits == "validation"
+        validation = whole[own] if own.any() else None
+        if (splits == "test").any():
+            return whole[splits == "train"], validation, whole[splits == "test"]
+        whole = whole[splits == "train"]
+    held = hold_out(strata(tasks, whole.labels, len(whole)), test, TEST_SEED)
+    return whole[~held], validation, whole[held]

@@ -7,37 +7,13 @@ that room.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ConfigDict, Field, model_validator
 
 from graphspec.language.balance import Balance
+from graphspec.language.data import Data as Data
 from graphspec.language.section import Section as Section
-
-
-class Data(Section):
-    """The data set and how samples are prepared. ``data: NAME`` is short for the source alone."""
-
-    source: str
-    """Name of a data source: `cifar100`, `fashion-mnist`, `fashion-mini`, `arrays`."""
-    root: str | None = None
-    """Folder that holds the files of the source; without it they are downloaded into a cache."""
-    path: str | None = None
-    """The file of the source `arrays`, relative to `root` or else to the working folder."""
-    augment: Literal["founding", "crop-flip", "none"] = "none"
-    """How training images vary: `founding` (rotation, shift, zoom, shear), `crop-flip`, `none`."""
-    normalize: Literal["standard", "unit"] = "standard"
-    """`standard`: zero mean and unit deviation per channel; `unit`: values in [0, 1]."""
-    validation: float = Field(0.2, ge=0.0, lt=1.0)
-    """Part of the training split that is held out for validation, stratified and seeded."""
-    test: float = Field(0.2, ge=0.0, lt=1.0)
-    """Part of the samples that is the test split where the source has none of its own (`arrays`);
-    the same samples whatever the seed."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        return {"source": value} if isinstance(value, str) else value
 
 
 class EarlyStopping(Section):

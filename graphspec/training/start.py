@@ -30,6 +30,7 @@ def describe(made: Setup, job: Job, state: State, fused: bool, threshold: int | 
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     samples = {name: len(split) for name, split in splits.items()}
     facts: tuple[tuple[str, str], ...] = (
+        ("data", data.storage.text),
         ("optimizer", f"{recipe.optimizer.name}, {'fused' if fused else 'not fused'}"),
         ("memory order", "channels-last" if recipe.channels_last else "contiguous"),
         ("allocator", f"keeps blocks up to {threshold // _MIB} MiB" if threshold else "not tuned"),

@@ -1,0 +1,343 @@
+"""Pictures in files: which files are some, and what each becomes when it is asked for.
+
+`Pictures` stands for an array of images that is decoded row by row, in whatever process: what a
+file becomes depends on its bytes and the `Form` alone, so a picture that is streamed and one that
+was read into memory before are the same, bit for bit. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = frozenset(
+    (
+        *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp"),
+        *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+    )
+)
+"""Ends of the names of image files, in lower case."""
+
+MAX_FILE_BYTES = 1 << 30
+"""Largest file that is read."""
+
+MAX_PIXELS = 178_956_970
+"""Most pixels of an image; Pillow's own bound against files that unpack without end."""
+
+_GREY = frozenset(("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"))
+"""Pillow's modes without colour."""
+
+_PEEKED = 64
+"""Files whose headers say whether a set of pictures is in colour."""
+
+
+class PictureError(Exception):
+    """A file cannot be used as a picture; the text says why.
+
+    Attributes:
+        is_damaged: Whether the file itself is bad, rather than of another size or colour than the
+            others. Damaged files may be skipped.
+    """
+
+    def __init__(self, reason: str, is_damaged: bool = True) -> None:
+        super().__init__(reason)
+        self.is_damaged = is_damaged
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What every picture of a set becomes: bytes of shape ``(C, H, W)``.
+
+    Attributes:
+        channels: 1 for grey, 3 for red, green and blue.
+        height: In pixels.
+        width: In pixels.
+        is_resized: Whether pictures of another size are resized; otherwise they are refused.
+        is_stated: Whether the user asked for these channels; otherwise a picture in colour among
+            grey ones is refused.
+    """
+
+    channels: int
+    height: int
+    width: int
+    is_resized: bool = False
+    is_stated: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)``."""
+        return (self.channels, self.height, self.width)
+
+    @property
+    def bytes(self) -> int:
+        """Size of one picture in memory."""
+        return self.channels * self.height * self.width
+
+
+class Names:
+    """Very many file names as one array of bytes: small, and shared by forked processes."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        encoded = [os.fsencode(name) for name in names]
+        self._bytes = np.frombuffer(b"".join(encoded), np.uint8)
+        self._ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, index: int) -> str:
+        first, last = int(self._ends[index]), int(self._ends[index + 1])
+        return os.fsdecode(self._bytes[first:last].tobytes())
+
+
+class Pictures:
+    """Images in files, as an array of shape ``(N, C, H, W)`` that is decoded when it is read.
+
+    Attributes:
+        root: The folder that the names start from.
+        form: What each of them becomes.
+        index: For each row the number of its name.
+    """
+
+    def __init__(
+        self, root: Path, names: Names, form: Form, index: NDArray[np.int64] | None = None
+    ) -> None:
+        self.root = root
+        self.form = form
+        self._names = names
+        self.index = np.arange(len(names)) if index is None else index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, chosen: NDArray[Any]) -> Pictures:
+        """Return some of the rows, by their numbers or by a mask."""
+        return self.at(self.index[chosen])
+
+    def at(self, index: NDArray[np.int64]) -> Pictures:
+        """Return pictures of the same names and form, by the numbers of their names."""
+        return Pictures(self.root, self._names, self.form, index)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(N, C, H, W)``."""
+        return (len(self), *self.form.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all of them in memory, decoded."""
+        return len(self) * self.form.bytes
+
+    def name(self, row: int) -> str:
+        """Return the name of a row's file, as it stands after `root`."""
+        return self._names[int(self.index[row])]
+
+    def path(self, row: int) -> Path:
+        """Return the file of a row."""
+        return self.root / self.name(row)
+
+    def read(self, row: int) -> bytes:
+        """Return the bytes of a row's file.
+
+        Raises:
+            PictureError: If it cannot be read.
+        """
+        return content(self.path(row))
+
+    def decode(self, row: int) -> NDArray[np.uint8]:
+        """Return a row, of shape ``(C, H, W)``.
+
+        Raises:
+            PictureError: If its file cannot be read or is no such picture.
+        """
+        return decode(self.read(row), self.form)
+
+
+def is_picture(name: str) -> bool:
+    """Return whether a file's name says that it is an image."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - a million names
+
+
+def content(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        PictureError: If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            found = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PictureError(f"it cannot be read: {reason}") from error  # noqa: EM102
+    if len(found) > MAX_FILE_BYTES:
+        message = f"it has more than {MAX_FILE_BYTES >> 20} MiB"
+        raise PictureError(message)
+    return found
+
+
+def decode(data: bytes, form: Form) -> NDArray[np.uint8]:
+    """Return what the bytes of an image file show.
+
+    The picture is turned as its EXIF data say, as viewers do; of several frames it is the first.
+    Transparency is dropped. Of 16 bits a channel the upper 8 are taken. To another size it is
+    resized by a bilinear filter over all pixels that fall into a new one (antialiased), and both
+    sides are stretched apart where the proportions differ; a JPEG that is more than twice as large
+    as is wanted is decoded at a half, a quarter or an eighth of its size first.
+
+    Args:
+        data: The bytes.
+        form: What it has to become.
+
+    Returns:
+        Bytes of shape ``(C, H, W)``.
+
+    Raises:
+        PictureError: If the file is damaged, or of another size or colour than `form` allows.
+    """
+    from PIL import Image, ImageOps
+
+    with _quiet():
+        try:
+            with Image.open(io.BytesIO(data)) as opened:
+                _check_pixels(opened)
+                if form.is_resized:
+                    side = 2 * max(form.height, form.width)
+                    opened.draft("RGB" if form.channels == 3 else "L", (side, side))
+                has_colour = opened.mode not in _GREY
+                image = ImageOps.exif_transpose(opened)
+                _check_fits(image, has_colour, form)
+                image = _eight_bits(image).convert("RGB" if form.channels == 3 else "L")
+                if form.is_resized and image.size != (form.width, form.height):
+                    size = (form.width, form.height)
+                    image = image.resize(size, Image.Resampling.BILINEAR)
+                pixels = np.asarray(image, dtype=np.uint8)
+        except PictureError:
+            raise
+        except Exception as error:  # Pillow's plugins raise anything over a broken file
+            raise PictureError(_reason(error)) from error
+    planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return np.ascontiguousarray(planes)
+
+
+def peek(data: bytes) -> tuple[int, int, int]:
+    """Return channels (1 or 3), height and width of an image from its header.
+
+    Raises:
+        PictureError: If it is none.
+    """
+    from PIL import Image
+
+    with _quiet():
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                _check_pixels(image)
+                width, height = image.size
+                if image.getexif().get(0x0112, 1) >= 5:  # turned by a quarter
+                    width, height = height, width
+                return (1 if image.mode in _GREY else 3), height, width
+        except PictureError:
+            raise
+        except Exception as error:
+            raise PictureError(_reason(error)) from error
+
+
+def find_form(
+    pictures: Iterable[Path], size: tuple[int, int] | None, channels: int | None
+) -> Form | None:
+    """Return the form of a set of pictures: what is stated, else what the files have.
+
+    Without a stated size it is that of the first file that is an image; without stated channels it
+    is in colour if any of the files looked at is.
+
+    Args:
+        pictures: The files; see `spread`.
+        size: Height and width that are asked for.
+        channels: Channels that are asked for.
+
+    Returns:
+        The form, or None where none of the files is an image.
+    """
+    if size is not None and channels is not None:
+        return Form(channels, *size, is_resized=True, is_stated=True)
+    found = []
+    for path in pictures:
+        try:
+            found.append(peek(content(path)))
+        except PictureError:
+            continue  # told when all files are read
+    if not found:
+        return None
+    height, width = size or found[0][1:]
+    most = channels or max(each[0] for each in found)
+    return Form(most, height, width, size is not None, channels is not None)
+
+
+def spread(count: int) -> list[int]:
+    """Return the numbers of a few rows spread over all, the first of all among them."""
+    step = max(1, count // _PEEKED)
+    return list(range(0, count, step))[:_PEEKED]
+
+
+def _check_pixels(image: Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        message = f"it has {width}x{height} pixels, more than {MAX_PIXELS:,}"
+        raise PictureError(message)
+
+
+def _check_fits(image: Image, has_colour: bool, form: Form) -> None:
+    """Refuse a sound picture that the others are not like."""
+    if not form.is_resized and image.size != (form.width, form.height):
+        width, height = image.size
+        message = f"it has {height}x{width} pixels (height x width), and the first image has "
+        message += f"{form.height}x{form.width}"
+        raise PictureError(message, is_damaged=False)
+    if has_colour and form.channels == 1 and not form.is_stated:
+        message = "it is in colour, and the first images are grey"
+        raise PictureError(message, is_damaged=False)
+
+
+def _eight_bits(image: Image) -> Image:
+    """Return a picture whose channels have 8 bits."""
+    from PIL import Image
+
+    if image.mode == "F":
+        message = "it holds floating-point numbers, which have no range of brightness"
+        raise PictureError(message)
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image)
+    if image.mode == "I" and values.max() <= 255:  # written with 8 bits
+        return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+    return Image.fromarray((values.clip(0, 65535).astype(np.uint16) >> 8).astype(np.uint8))
+
+
+def _reason(error: Exception) -> str:
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no image that Pillow knows"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has more than {MAX_PIXELS:,} pixels"
+    return str(error).split("\n")[0] or type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep warnings to ourselves: Pillow warns of large and of odd, but readable files."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

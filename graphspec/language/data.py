@@ -1,0 +1,71 @@
+"""The ``data:`` section as data: what to train on.
+
+Names of sources, and which keys each of them understands, are checked by the data room, which owns
+their table (`graphspec.data.sources`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from graphspec.language.section import Section
+
+_TaskName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+_Side = Annotated[int, Field(ge=1, le=65_536)]
+
+
+def _sides(value: Any) -> Any:
+    return [value, value] if type(value) is int else value
+
+
+def _distinct(names: list[str] | None) -> list[str] | None:
+    if names is not None and len(set(names)) < len(names):
+        message = f"two levels have one name: {', '.join(names)}"
+        raise ValueError(message)
+    return names
+
+
+class Data(Section):
+    """The data set and how samples are prepared. ``data: NAME`` is short for the source alone."""
+
+    source: str
+    """Name of a data source: `cifar100`, `fashion-mnist`, `fashion-mini`, `arrays`, `folder`."""
+    root: str | None = None
+    """Folder that holds the files of the source; without it they are downloaded into a cache."""
+    path: str | None = None
+    """The file of the source `arrays`, relative to `root` or else to the working folder."""
+    levels: Annotated[
+        list[_TaskName] | None, Field(min_length=1, max_length=16), AfterValidator(_distinct)
+    ] = None
+    """Tasks that the levels of a `folder` stand for, from the root inwards: `[coarse, fine]`."""
+    size: Annotated[
+        list[_Side] | None,
+        Field(min_length=2, max_length=2),
+        BeforeValidator(_sides, json_schema_input_type=_Side | list[_Side] | None),
+    ] = None
+    """Height and width that pictures in files are resized to: `[32, 32]`, or `32` for both."""
+    channels: Literal[1, 3] | None = None
+    """What pictures in files become: `1` grey, `3` red, green and blue; by default as they are."""
+    corrupt: Literal["error", "skip"] = "error"
+    """What becomes of a damaged picture file: `error`, or `skip` to leave the sample out."""
+    memory: Literal["auto", "ram", "stream"] = "auto"
+    """Where pictures in files are kept: `ram`, `stream` to read them again every epoch, or `auto`
+    for memory if they fit."""
+    workers: Annotated[int, Field(ge=0, le=256)] | None = None
+    """Processes that read pictures in files; 0 for none, by default one less than the cores."""
+    augment: Literal["founding", "crop-flip", "none"] = "none"
+    """How training images vary: `founding` (rotation, shift, zoom, shear), `crop-flip`, `none`."""
+    normalize: Literal["standard", "unit"] = "standard"
+    """`standard`: zero mean and unit deviation per channel; `unit`: values in [0, 1]."""
+    validation: float = Field(0.2, ge=0.0, lt=1.0)
+    """Part of the training split that is held out for validation, stratified and seeded."""
+    test: float = Field(0.2, ge=0.0, lt=1.0)
+    """Part of the samples that is the test split where the source has none of its own (`arrays`,
+    `folder`); the same samples whatever the seed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
