@@ -107,7 +107,7 @@ def _files(root: Path, found: Found) -> list[tuple[str, ...]]:
             inside = above | {(stat.st_dev, stat.st_ino)}
             if len(inside) == len(above) or len(parts) > MAX_DEPTH:
                 continue  # a link to a folder that it lies in
-            found.empty += ["/".join(parts)] if parts else []
+            found.empty.extend(["/".join(parts)] if parts else [])
             entries = list(os.scandir(folder))
         except OSError as error:
             raise _unreadable(folder, error) from error
