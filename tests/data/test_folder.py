@@ -267,6 +267,17 @@ def test_memory_is_used_when_it_suffices(root: Path, monkeypatch: pytest.MonkeyP
         load(section(root, memory="ram"), 0)
 
 
+def test_labels_that_are_missing(root: Path) -> None:
+    grow(root)
+    picture(root / "vehicle" / "some.png")
+    data = load(section(root, test=0.0, validation=0.0), 0)
+    row = names(data, "train").index("vehicle/some.png")
+    assert data.train.labels["fine"][row] == -1
+    assert data.train.labels["coarse"][row] == 1
+    (warning,) = data.warnings
+    assert warning.message == "1 of 26 images lie above the level `fine`"
+
+
 SPEC = "graphspec: 1\nname: t\ndata: {source: folder, %s}\nnodes:\n" + (
     "  trunk: {op: fc, from: image, units: 4}\n  out: {op: head, from: trunk, task: label}\n"
 )
