@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
+FUZZ ?= tests/test_random_specs.py tests/test_mutations.py tests/test_properties.py
 
-.PHONY: help demo test test-slow lint format types imports docs golden bench wheel check clean
+.PHONY: help demo test test-slow fuzz lint format types imports docs golden bench wheel check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -23,6 +24,9 @@ test: $(STAMP) ## run the fast tests
 
 test-slow: $(STAMP) ## run the slow tests and those that need CIFAR-100 (GRAPHSPEC_CIFAR100=DIR)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or cifar100"
+
+fuzz: $(STAMP) ## thousands of random specs and mistakes, for as long as it takes
+	OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) $(FUZZ)
 
 lint: $(STAMP) ## ruff: lint and format; the shipped specs in canonical form
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ _CALM = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
     "dev", max_examples=15, deadline=None, derandomize=True, suppress_health_check=_CALM
 )
+settings.register_profile("fuzz", max_examples=3000, deadline=None, suppress_health_check=_CALM)
 settings.register_profile("ci", max_examples=200, deadline=None, suppress_health_check=_CALM)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 

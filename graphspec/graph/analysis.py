@@ -97,7 +97,10 @@ def analyse(graph: Graph) -> Analysis:
         for node in graph.order:
             weights = graph.weights[node.weights]
             if node.weights not in built:
-                built[node.weights] = builder.build(weights)
+                built[node.weights] = whole = builder.build(weights)
+                if isinstance(whole, nn.Module):
+                    # torch's counter looks for the gradient of a view of a parameter, in vain.
+                    whole.requires_grad_(False)
             flops, activation_bytes = _measure(graph, node, built[node.weights])
             nodes[node.name] = NodeCost(
                 size_of(weights),

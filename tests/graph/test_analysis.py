@@ -194,3 +194,21 @@ def test_the_first_user_counts_what_an_owner_without_a_call_leaves() -> None:
     assert (found.nodes["layer"].counted, "twice" in found.nodes) == (8 * 8 + 8, False)
     assert found.parameters == sum(p.numel() for p in gs.compile(graph).parameters())
     assert gs.reachability(graph).keys() == dict(gs.compile(graph).named_parameters()).keys()
+
+
+def test_a_parameter_once_a_sample_is_a_view_without_a_cost() -> None:
+    """torch's counter asked for the gradient function of such a view, which has none."""
+    text = """
+graphspec: 1
+inputs: {words: {shape: [6, 8]}}
+tasks: {t: {classes: 5}}
+nodes:
+  token: {op: parameter, from: words, shape: [1, 8]}
+  all: {op: concat, from: [token, words], dim: 1}
+  flat: {op: flatten, from: all}
+  label: {op: head, from: flat, task: t}
+"""
+    found = analyse(gs.analyze(compiler.load_text(text)))
+    assert (found.nodes["token"].parameters, found.nodes["token"].flops) == (8, 0)
+    assert found.nodes["token"].activation_bytes == 0
+    assert found.nodes["all"].activation_bytes == 4 * 7 * 8

@@ -96,6 +96,13 @@ def test_each_gives_its_values_to_names_and_expressions() -> None:
     assert nodes["shape.0"]["from"] == ["tower.fine.3", "tower.fine.4"]
 
 
+@pytest.mark.parametrize("word", ["each", "copies", "repeat"])
+@pytest.mark.parametrize("null", ["null", "=nothing"])
+def test_null_is_like_leaving_the_key_out(word: str, null: str) -> None:
+    text = f"vars: {{nothing: null}}\nnodes: {{a: {{{word}: {null}, op: relu, from: image}}}}\n"
+    assert flat(text) == {"a": {"op": "relu", "from": "image"}}
+
+
 def test_the_tasks_are_the_data_set_s_where_the_spec_declares_none() -> None:
     text = "nodes: {label: {each: {t: =tasks}, op: head, from: image, task: $t}}\n"
     assert list(flat(text, "graphspec: 1\ndata: fashion-mini\n")) == ["label.fine", "label.coarse"]

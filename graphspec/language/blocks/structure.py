@@ -142,8 +142,10 @@ def _each(work: Work, frame: Frame, tree: Tree, key: Span, site: Site) -> Member
     if tree.get("each") is None:
         return _copies(work, frame, tree, key, site)
     values = _structure(work, frame, tree, "each", site, key)
-    if values is None:
+    if values is _BROKEN:
         return work.lost(site.name)
+    if values is None:
+        return _copies(work, frame, tree, key, site)
     names = list(values)
     members: dict[str, Member] = {}
     for combination in product(*values.values()):
@@ -163,8 +165,10 @@ def _copies(work: Work, frame: Frame, tree: Tree, key: Span, site: Site) -> Memb
     if tree.get("copies") is None:
         return _repeat(work, frame, tree, key, site)
     count = _structure(work, frame, tree, "copies", site, key)
-    if count is None:
+    if count is _BROKEN:
         return work.lost(site.name)
+    if count is None:
+        return _repeat(work, frame, tree, key, site)
     members: dict[str, Member] = {}
     for index in range(count):
         inner = Site(f"{site.name}.{index}", site.scope.child({"index": index}))
@@ -176,8 +180,10 @@ def _repeat(work: Work, frame: Frame, tree: Tree, key: Span, site: Site) -> Memb
     if tree.get("repeat") is None:
         return _one(work, frame, tree, key, site)
     count = _structure(work, frame, tree, "repeat", site, key)
-    if count is None:
+    if count is _BROKEN:
         return work.lost(site.name)
+    if count is None:
+        return _one(work, frame, tree, key, site)
     if count == 0:
         return _alias(work, frame, tree, key, site)
     members: dict[str, Member] = {}
@@ -189,33 +195,40 @@ def _repeat(work: Work, frame: Frame, tree: Tree, key: Span, site: Site) -> Memb
     return Group(site.name, members, chain=True)
 
 
+_BROKEN = object()
+"""What stands for a value with a mistake."""
+
+
 def _structure(work: Work, frame: Frame, tree: Tree, word: str, site: Site, key: Span) -> Any:
-    """Return the value of `each`, `copies`, `repeat` or `when`, or None (reported)."""
+    """Return the value of `each`, `copies`, `repeat` or `when`, or `_BROKEN` (reported).
+
+    Null says what leaving the key out says, as it does for every other key.
+    """
     given = tree.get(word)
     assert given is not None
     value = evaluate(given, site.scope, work.sink, frame.via, names=True)
     if is_broken(value):
-        return None
+        return _BROKEN
     whole = mapping({word: value}, tree.span, {word: tree.keys[word]})
     try:
         found = getattr(Structure.model_validate(whole.plain()), word)
     except ValidationError as error:
         report(error, Structure, whole, key, work.sink, owner=site.name)
-        return None
+        return _BROKEN
     if word == "each":
-        for name in found:
+        for name in found or ():
             if not _is_name(name):
                 span = value.keys[name]
                 message = f"`{name}` cannot be a variable of `each`"
                 work.sink.error(Code.BAD_NAME, span, message, "write `each: {t: [...]}`")
-                return None
+                return _BROKEN
     return found
 
 
 def _one(work: Work, frame: Frame, tree: Tree, key: Span, site: Site) -> Member:
     if tree.get("when") is not None:
         wanted = _structure(work, frame, tree, "when", site, key)
-        if wanted is None:
+        if wanted is _BROKEN:
             return work.lost(site.name)
         if not wanted:
             return _alias(work, frame, tree, key, site)
