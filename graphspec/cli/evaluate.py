@@ -89,26 +89,26 @@ def _tasks(folder: Path) -> Mapping[str, TaskSpec]:
 
 def _text(found: dict[str, Any], offered: Mapping[str, TaskSpec]) -> list[str]:
     from graphspec.training import summary
-    from graphspec.training.measures import MEASURES, percent
     from graphspec.training.measures import found as measured
+    from graphspec.training.measures import measure, ordered
 
     tasks = measured(found)
-    there = {"loss", *(name for each in tasks.values() for name in each)}
-    names = [name for name in MEASURES if name in there]
+    names = ordered(["loss", *(name for each in tasks.values() for name in each)])
     rows = [[t, *(summary.cell(n, found.get(f"{t}/{n}")) for n in names)] for t in tasks]
     lines = [
         f"{found['name']}, {found['checkpoint']} weights (epoch {found['epoch']}), on the "
         f"{found['split']} split: {found['samples']:,} {found['unit']}, "
         f"{found['images_per_s']:,.0f} {found['unit']}/s",
         "",
-        *summary.table(["task", *(MEASURES[name].title for name in names)], rows),
+        *summary.table(["task", *(measure(name).title for name in names)], rows),
         f"weighted loss {found['loss']:.4f}",
     ]
-    lines += [
-        f"agreement {percent(value)}: the predicted {task} class lies in the predicted "
-        f"{offered[task].parent} class"
-        for task, value in found["agreement"].items()
-    ]
+    related = {task: {found["split"]: each} for task, each in found["hierarchy"].items()}
+    own = {
+        task: {found["split"]: {name: found[f"{task}/{name}"] for name in names}}
+        for task, names in measured(found, of_hierarchy=True).items()
+    }
+    lines += summary.hierarchy(related, own)
     width = shutil.get_terminal_size().columns if terminal.is_terminal(sys.stdout) else 100
     for task, counts in found["confusion"].items():
         classes = offered[task].names or [str(number) for number in range(len(counts))]

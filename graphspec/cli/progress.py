@@ -13,7 +13,7 @@ from typing import Any
 
 from graphspec.backends.wording import count_text
 from graphspec.cli import terminal
-from graphspec.training.measures import MEASURES, found
+from graphspec.training.measures import found, measure
 from graphspec.training.observer import Header, Observer, Progress, Record
 from graphspec.training.summary import duration
 
@@ -155,10 +155,13 @@ def scores_text(scores: Mapping[str, float], short: bool = False) -> str:
     For example ``loss 3.2116  fine 12.3 % (top-5 40.1 %)  age MAE 4.2170 (RMSE 5.3010)``.
     """
     parts = [f"loss {scores['loss']:.4f}"] if "loss" in scores else []
-    for task, (main, *others) in found(scores).items():
-        values = {name: MEASURES[name].text(scores[f"{task}/{name}"]) for name in (main, *others)}
-        title = "" if main == "top1" else f"{MEASURES[main].title} "
-        rest = ", ".join(f"{MEASURES[name].title} {values[name]}" for name in others)
+    for task, names in found(scores).items():
+        if not names:
+            continue
+        main, *others = names
+        values = {name: measure(name).text(scores[f"{task}/{name}"]) for name in names}
+        title = "" if main == "top1" else f"{measure(main).title} "
+        rest = ", ".join(f"{measure(name).title} {values[name]}" for name in others)
         parts.append(f"{task} {title}{values[main]}" + (f" ({rest})" if rest and not short else ""))
     return "  ".join(parts)
 

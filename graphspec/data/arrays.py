@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphspec.data import download, npz, targets
+from graphspec.data import download, hierarchy, npz, targets
 from graphspec.data.npz import Header
 from graphspec.data.source import Part, Raw, Source
 from graphspec.data.splitting import divide
 from graphspec.errors import Code, SpecError, did_you_mean, fail
+from graphspec.language import hierarchies
 from graphspec.language.recipe import Data
 from graphspec.language.signature import InputSpec, Signature, TaskSpec, TaskType
 from graphspec.language.tasks import Task, stated_shape
@@ -81,6 +82,7 @@ def configure(section: Data, tasks: Mapping[str, Task]) -> Source:
     folder = download.expand(section.root) if section.root is not None else Path()
     file = _open(folder / download.expand(section.path), tasks)
     offered = {name: _task(file, name, task) for name, task in tasks.items() if name in file.keys}
+    offered = hierarchies.declared(tasks, offered)
     inputs = {name: _input_spec(file, name) for name in file.keys if name not in tasks}
 
     def read(_root: Path | None) -> Raw:
@@ -240,6 +242,7 @@ def _read(file: _File, tasks: Mapping[str, TaskSpec], inputs: Sequence[str], tes
         labels = {n: _target(values.pop(keys[n]), task) for n, task in tasks.items()}
         # here already, where the numbers of samples are those of the file
         targets.check(tasks, labels, str(file.path), official=False)
+        hierarchy.learned(tasks, labels, str(file.path))
         parts.append(Part(found, labels))
     if len(parts) == 1:
         train, _, rest = divide(parts[0], None, tasks, test)

@@ -142,17 +142,19 @@ def assemble(
     Raises:
         SpecError: ``data-corrupt`` if labels are outside their task or against the hierarchy.
     """
-    tasks = source.signature.tasks
-    labels = [part.labels for part in raw.parts.values()]
-    for where, part in raw.parts.items():
-        targets.check(tasks, part.labels, where, official=bool(source.fingerprint))
-        hierarchy.check(tasks, part.labels, where)
+    official = bool(source.fingerprint)
+    labels = {where: part.labels for where, part in raw.parts.items()}
+    for where, each in labels.items():
+        targets.check(source.signature.tasks, each, where, official)
+    tasks = hierarchy.learned(source.signature.tasks, raw.train.labels, "train")
+    for where, each in labels.items():
+        hierarchy.check(tasks, each, where, official)
     fraction = validation if raw.validation is None else 0.0
     held = hold_out(strata(tasks, raw.train.labels, len(raw.train)), fraction, seed)
     digest = fingerprint(raw)
     return DataSet(
         name=source.name,
-        signature=replace(source.signature, tasks=targets.with_partial(tasks, labels)),
+        signature=replace(source.signature, tasks=targets.with_partial(tasks, labels.values())),
         train=_split(raw.train, ~held),
         validation=_split(raw.train, held) if raw.validation is None else _whole(raw.validation),
         test=_whole(raw.test),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from graphspec.data import arrays, cifar100, download, fashion_mini, fashion_mnist, folder
 from graphspec.data.source import Source
 from graphspec.errors import Code, Sink, Span, fail
-from graphspec.language import labels
+from graphspec.language import hierarchies, labels
 from graphspec.language.recipe import Data
 from graphspec.language.signature import Signature
 from graphspec.language.tasks import Task
@@ -70,8 +70,16 @@ def describe(section: Data | str, tasks: Mapping[str, Task] = _NO_TASKS) -> Sign
     """
     if isinstance(section, str):
         section = Data(source=section)
-    offered = SOURCES.get(section.source).configured(section, tasks).signature
+    offered = _configured(section, tasks).signature
     return replace(offered, tasks=offered.tasks | labels.borrowed(tasks, offered.tasks))
+
+
+def _configured(section: Data, tasks: Mapping[str, Task]) -> Source:
+    """Return the source for a spec, with the parents of tasks that the spec declares."""
+    source = SOURCES.get(section.source).configured(section, tasks)
+    offered = source.signature
+    parents = hierarchies.declared(tasks, offered.tasks)
+    return replace(source, signature=replace(offered, tasks=parents))
 
 
 def check(section: Data, sink: Sink, span: Callable[[tuple[str, ...]], Span | None]) -> None:
@@ -116,7 +124,7 @@ def load(section: Data, seed: int, tasks: Mapping[str, Task] = _NO_TASKS) -> Dat
     from graphspec.data.dataset import assemble  # imports torch
     from graphspec.data.storage import store
 
-    source = SOURCES.get(section.source).configured(section, tasks)
+    source = _configured(section, tasks)
     root = download.expand(section.root) if section.root is not None else None
     try:
         raw = source.read(root)

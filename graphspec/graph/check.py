@@ -128,7 +128,7 @@ def _check_heads(expanded: Expanded, spec: Spec, sink: Sink) -> None:
             "no node is a head, so there is nothing to train",
             f"add one: `label: {{op: head, from: ..., task: {example}}}`",
         )
-    lent = {task.labels for task in spec.tasks.values()}
+    lent = {name for task in spec.tasks.values() for name in (task.labels, task.parent)}
     for task in spec.tasks:
         if task in heads or task in lent:
             continue

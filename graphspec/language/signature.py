@@ -35,7 +35,9 @@ class TaskSpec:
         classes: Number of classes, or of labels where several may hold at once; 0 for regression.
         names: Class names by index, or empty where they are unknown.
         parent: The coarser task that each class of this one lies in, or None.
-        parents: For each class of this task its class in ``parent``, or empty.
+        parents: For each class of this task its class in ``parent``, -1 where it is not known;
+            empty before the labels were looked at.
+        lineage: The same for ``parent``, its own parent and so on; ``parents`` is the first.
         type: ``classification`` for one class a sample, ``multilabel`` for any number of labels,
             ``regression`` for numbers, ``segmentation`` for one class a position.
         shape: Of one sample's target, without the batch: the numbers of a regression, e.g.
@@ -55,6 +57,7 @@ class TaskSpec:
     ignore_index: int | None = None
     labels: str | None = None
     partial: bool = False
+    lineage: tuple[tuple[int, ...], ...] = ()
 
     @property
     def text(self) -> str:

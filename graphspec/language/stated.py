@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from graphspec.errors import Code, Sink, did_you_mean
-from graphspec.language import labels
+from graphspec.language import hierarchies, labels
 from graphspec.language.models import Spec
 from graphspec.language.recipe import Data
 from graphspec.language.signature import InputSpec, Signature, TaskSpec, TaskType
@@ -45,6 +47,8 @@ def signature(spec: Spec, sink: Sink) -> Signature | None:
             )
             return None
         tasks[name] = described
+    tasks = hierarchies.declared(spec.tasks, tasks)
+    _check_parents(spec, tasks, sink)
     inputs = {name: InputSpec(tuple(item.shape), item.dtype) for name, item in spec.inputs.items()}
     everything = Signature(inputs, tasks | labels.borrowed(spec.tasks, tasks))
     for name, task in spec.tasks.items():
@@ -88,6 +92,19 @@ def compare(spec: Spec, offered: Signature, sink: Sink) -> None:
             f"`{source}` has no task `{name}`",
             _offers(name, spec.data, offered),
         )
+
+    _check_parents(spec, offered.tasks, sink)
+
+
+def _check_parents(spec: Spec, offered: Mapping[str, TaskSpec], sink: Sink) -> None:
+    """Report parents of tasks that cannot be."""
+    for name, task in spec.tasks.items():
+        if task.parent is None or name not in offered or offered[name].type != "classification":
+            continue
+        wrong = hierarchies.check(name, spec.tasks, offered)
+        if wrong is not None:
+            code, message, hint = wrong
+            sink.error(code, spec.locate("tasks", name, "parent"), message, hint)
 
 
 def _offers(name: str, data: Data, offered: Signature) -> str:

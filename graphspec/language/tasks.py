@@ -51,6 +51,9 @@ class Task(Section):
     labels: str | None = Field(None, examples=["fine"])
     """Another task, on whose labels this one is trained too, as an auxiliary head is; type and
     classes are that task's."""
+    parent: str | None = Field(None, examples=["coarse"])
+    """The coarser classification that each class of this one lies in; comes from the data set where
+    that knows it, and is else learned from the training labels."""
     weight: float = Field(1.0, ge=0.0)
     """Factor of the task's loss in the sum."""
     loss: str | None = Field(None, examples=["cross_entropy", "mse", "huber"])
@@ -69,9 +72,9 @@ class Task(Section):
 
 _FOREIGN: dict[str, dict[str, str]] = {
     "classification": {"shape": "its target is one class", "ignore_index": ""},
-    "multilabel": {"shape": "its target is one number a label", "ignore_index": ""},
-    "regression": {"classes": "its size is `shape`", "ignore_index": ""},
-    "segmentation": {},
+    "multilabel": {"shape": "its target is one number a label", "ignore_index": "", "parent": ""},
+    "regression": {"classes": "its size is `shape`", "ignore_index": "", "parent": ""},
+    "segmentation": {"parent": ""},
 }
 """For each type the keys that it does not have, and why."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphspec.training.measures import MEASURES, found
+from graphspec.training.measures import found, measure
 from graphspec.training.observer import Record
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def draw(records: Sequence[Record], best_epoch: int, dark: bool = False) -> byte
     tasks = found(records[0] if records else ())
     panels = [("loss", "loss")]
     panels += [
-        (f"{task}/{names[0]}", f"{task}: {MEASURES[names[0]].words}")
+        (f"{task}/{names[0]}", f"{task}: {measure(names[0]).words}")
         for task, names in tasks.items()
         if names
     ]
@@ -80,7 +80,7 @@ def draw(records: Sequence[Record], best_epoch: int, dark: bool = False) -> byte
         _lines(axes, records, metric, palette)
         if metric.endswith("/top1"):
             _lines(axes, records, metric.replace("/top1", "/top5"), palette, thin=True)
-        if MEASURES[metric.rpartition("/")[2]].is_part:
+        if measure(metric.rpartition("/")[2]).is_part:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         if best_epoch:
             axes.axvline(best_epoch, color=palette.mark, linewidth=1, linestyle="--", zorder=1)

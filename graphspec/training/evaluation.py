@@ -1,4 +1,4 @@
-"""Evaluation of a model on one split: losses, metrics, agreement and confusion.
+"""Evaluation of a model on one split: losses, metrics and confusion.
 
 Classifications are measured by torchmetrics. The other types are counted by the same sums as the
 running means of training (`graphspec.training.statistics`), which are exact: torchmetrics takes
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from graphspec.language.signature import TaskSpec
+from graphspec.training.kinship import Kin, kinships
 from graphspec.training.losses import Losses
 from graphspec.training.measures import TOP, of_tasks
 from graphspec.training.statistics import statistics
@@ -31,8 +32,7 @@ class Evaluation:
         scores: ``loss`` and, for each task, ``TASK/loss`` and its metrics.
         samples: Number of samples.
         seconds: Time it took.
-        agreement: For each task that has a parent, the part of samples whose predicted class lies
-            in the predicted class of the parent.
+        kin: For each task that has a parent its confusion as seen from there.
         confusion: For each coarse task the counts of shape ``(classes, classes)``: row = true
             class, column = predicted class.
     """
@@ -40,7 +40,7 @@ class Evaluation:
     scores: dict[str, float]
     samples: int
     seconds: float
-    agreement: dict[str, float]
+    kin: dict[str, Kin]
     confusion: dict[str, list[list[int]]]
 
     @property
@@ -131,12 +131,7 @@ class _Scoreboard:
             name: MulticlassConfusionMatrix(tasks[name].classes, validate_args=False).to(device)
             for name in coarse_tasks(tasks)
         }
-        self._maps = {
-            name: torch.tensor(task.parents, device=device)
-            for name, task in tasks.items()
-            if task.parent in tasks and task.parents
-        }
-        self._agreed: dict[str, Tensor] = {}
+        self._kinships = kinships(tasks, device)
 
     def add(self, outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> None:
         parts = self._losses(outputs, labels)
@@ -158,9 +153,8 @@ class _Scoreboard:
             given, true = classified[name]
             if len(true):
                 matrix.update(given.argmax(1), true)
-        for name, parents in self._maps.items():
-            coarse = outputs[str(self._tasks[name].parent)].argmax(1)
-            _add(self._agreed, name, (parents[outputs[name].argmax(1)] == coarse).sum())
+        for kinship in self._kinships.values():
+            kinship.add(outputs, labels)
 
     def result(self, started: float) -> Evaluation:
         parts = {name: self._mean(name, float(total)) for name, total in self._sums.items()}
@@ -174,10 +168,12 @@ class _Scoreboard:
         for name, each in self._statistics.items():
             found = each.scores(self._counts[name].cpu(), self.samples)
             scores |= {f"{name}/{metric}": value for metric, value in found.items()}
+        for name, kinship in self._kinships.items():
+            scores |= {f"{name}/{metric}": value for metric, value in kinship.scores().items()}
         return Evaluation(
             scores={key: scores[key] for key in of_tasks(self._tasks) if key in scores},
             samples=self.samples,
-            agreement={name: int(n) / self.samples for name, n in self._agreed.items()},
+            kin={name: each.confusion() for name, each in self._kinships.items()},
             confusion={n: matrix.confmat.tolist() for n, matrix in self._confusion.items()},
             seconds=time.perf_counter() - started,
         )

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from graphspec.training import curves, folder, summary
-from graphspec.training.measures import MEASURES, percent
+from graphspec.training.measures import found as measured
+from graphspec.training.measures import measure, named, percent
 from graphspec.training.observer import Record
 
 _MATRIX_CLASSES = 60
@@ -51,7 +52,8 @@ def render(run: Path, found: Mapping[str, Any], records: Sequence[Record]) -> st
         tiles=_tiles(found),
         score_header=header,
         score_rows=rows,
-        agreement=_agreement(found),
+        hierarchy=_hierarchy(found),
+        labelled=summary.labelled(found)[1:],
         confusion=_confusion(found["confusion"]),
         columns=_columns(records),
         records=records,
@@ -64,23 +66,35 @@ def _tiles(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     tiles = []
     for name, task in found["tasks"].items():
         split = next((each for each in ("test", "validation") if each in task), None)
-        names = [n for n in task.get(split, {}) if n in MEASURES and n != "loss"]
+        names = measured(f"task/{key}" for key in task.get(split, {})).get("task")
         if not names:
             continue
-        measure = MEASURES[names[0]]
+        each = measure(names[0])
         size = "" if task.get("type") == "regression" else f", {task['classes']} classes"
-        words = f"{name}{size}: {measure.title}, {split}"
-        tiles.append((measure.text(task[split][names[0]]), words))
+        words = f"{name}{size}: {each.title}, {split}"
+        tiles.append((each.text(task[split][names[0]]), words))
+    for name, splits in found["hierarchy"].items():
+        split = list(splits)[-1]
+        value = found["tasks"][name][split].get("consistency")
+        if value is not None:
+            words = f"consistency of {name} with {splits[split]['parent']}, {split}"
+            tiles.append((percent(value), words))
     return tiles
 
 
-def _agreement(found: Mapping[str, Any]) -> list[tuple[str, str, float]]:
-    """Return (task, split, part) for every agreement that was measured."""
-    return [
-        (task, split, value)
-        for split, values in found["agreement"].items()
-        for task, value in values.items()
-    ]
+def _hierarchy(found: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the metrics of tasks with a parent as a table, and what is confused in each."""
+    if not found["hierarchy"]:
+        return None
+    header, rows = summary.kin_scores(found["hierarchy"], found["tasks"])
+    parts = []
+    for task, splits in found["hierarchy"].items():
+        split = list(splits)[-1]
+        kin = splits[split]
+        pairs = [summary.pair_text(pair, kin) for pair in kin["pairs"]]
+        matrix = {"task": task, "split": split, "names": kin["names"], "counts": kin["counts"]}
+        parts.append({"kin": kin, "pairs": pairs, "confusion": _confusion(matrix), **matrix})
+    return {"header": header, "rows": rows, "parts": parts}
 
 
 def _confusion(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -99,9 +113,9 @@ def _confusion(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _columns(records: Sequence[Record]) -> list[str]:
-    """Return the metrics of the table of epochs, in the order of the first record."""
-    fixed = ("epoch", "step", "split", "seconds", "images_per_s")
-    return [key for key in (records[0] if records else {}) if key not in fixed]
+    """Return the metrics of the table of epochs, those of any split."""
+    keys = dict.fromkeys(key for record in records for key in record)
+    return [key for key in keys if named(key.rpartition("/")[2]) is not None]
 
 
 def _data_uri(content: bytes, kind: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphspec.language.signature import TaskSpec
-from graphspec.training import checkpoint, folder
+from graphspec.training import checkpoint, folder, kinship
 from graphspec.training.checkpoint import State
 from graphspec.training.evaluation import Evaluation, coarse_tasks
 from graphspec.training.loop import Job, measure
@@ -103,7 +103,7 @@ def _measured(setup: Setup, found: dict[str, Evaluation]) -> dict[str, Any]:
             **_described(task),
             "labelled": setup.labelled[name],
             "weight": setup.losses.weights[name],
-            "parent": task.parent if task.parent in setup.tasks else None,
+            "parent": task.parent,
         }
         if name in setup.losses.class_weights:
             tasks[name]["class_weights"] = setup.losses.class_weights[name]
@@ -118,7 +118,14 @@ def _measured(setup: Setup, found: dict[str, Evaluation]) -> dict[str, Any]:
             **{split: evaluation.samples for split, evaluation in found.items()},
         },
         "loss": {split: evaluation.scores["loss"] for split, evaluation in found.items()},
-        "agreement": {split: evaluation.agreement for split, evaluation in found.items()},
+        "hierarchy": {
+            name: {
+                split: kinship.described(name, evaluation.kin[name], setup.data.signature.tasks)
+                for split, evaluation in found.items()
+            }
+            for name in setup.tasks
+            if any(name in evaluation.kin for evaluation in found.values())
+        },
         "confusion": None,
     }
     coarse = coarse_tasks(setup.tasks)

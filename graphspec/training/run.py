@@ -20,6 +20,7 @@ from graphspec.training import (
     devices,
     environment,
     folder,
+    kinship,
     optimizers,
     results,
     resume,
@@ -232,7 +233,8 @@ def evaluate(
     Returns:
         ``name``, ``split``, ``checkpoint``, ``epoch``, ``samples``, ``unit`` (``images`` or
         ``samples``), ``seconds``, ``images_per_s`` (samples a second), the metrics of the split
-        (``loss``, ``fine/top1``, ...), ``agreement`` by task and ``confusion`` by coarse task.
+        (``loss``, ``fine/top1``, ...), ``confusion`` by coarse task, and ``hierarchy``: for each
+        task with a parent the confusion of the parent's classes and the pairs most confused.
 
     Raises:
         SpecError: ``not-a-run``, ``bad-option``, ``bad-checkpoint``, ``bad-device``,
@@ -274,8 +276,11 @@ def evaluate(
         "seconds": found.seconds,
         "images_per_s": found.images_per_s,
         **found.scores,
-        "agreement": found.agreement,
         "confusion": found.confusion,
+        "hierarchy": {
+            name: kinship.described(name, kin, made.data.signature.tasks)
+            for name, kin in found.kin.items()
+        },
     }
 
 

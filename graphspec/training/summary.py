@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphspec.training.measures import MEASURES, percent
+from graphspec.training.measures import measure, named, ordered
 
 if TYPE_CHECKING:
     from graphspec.training.run import Run
@@ -42,9 +42,7 @@ def lines(run: Run, width: int = 100) -> str:
         *table(*scores(summary)),
     ]
     blocks += labelled(summary)
-    agreed = agreement(summary)
-    if agreed:
-        blocks += ["", *agreed]
+    blocks += hierarchy(summary["hierarchy"], summary["tasks"])
     if summary["confusion"]:
         blocks += ["", *confusion(summary["confusion"], width)]
     blocks += ["", f"in {run.folder}:", *_files(summary["files"])]
@@ -54,13 +52,20 @@ def lines(run: Run, width: int = 100) -> str:
 def scores(summary: Any) -> tuple[list[str], list[list[str]]]:
     """Return the results as a header and one row of text by task and split."""
     splits = list(summary["loss"])
-    names = [name for name in MEASURES if _has(summary, name)]
+    measured = {
+        name
+        for found in summary["tasks"].values()
+        for split in splits
+        for name in found[split]
+        if (each := named(name)) is not None and not each.of_hierarchy
+    }
+    names = ordered(measured)
     rows = [
         [task, str(found["classes"] or "–"), split, *(cell(n, found[split].get(n)) for n in names)]
         for task, found in summary["tasks"].items()
         for split in splits
     ]
-    return ["task", "classes", "split", *(MEASURES[name].title for name in names)], rows
+    return ["task", "classes", "split", *(measure(name).title for name in names)], rows
 
 
 def labelled(summary: Any) -> list[str]:
@@ -74,17 +79,61 @@ def labelled(summary: Any) -> list[str]:
     return ["", *found] if found else []
 
 
-def agreement(summary: Any) -> list[str]:
-    """Return one line per task with a parent: how often the two predictions fit together."""
-    found: dict[str, list[str]] = {}
-    for split, values in summary["agreement"].items():
-        for task, value in values.items():
-            found.setdefault(task, []).append(f"{split} {percent(value)}")
-    parents = {task: summary["tasks"][task]["parent"] for task in found}
-    return [
-        f"agreement of {task} with {parents[task]}: {', '.join(parts)}"
-        for task, parts in found.items()
+def hierarchy(related: Any, tasks: Any) -> list[str]:
+    """Return how tasks fit their parents: a table of the metrics, and the classes most confused.
+
+    Args:
+        related: For each task with a parent and each split ``parent`` and ``pairs``.
+        tasks: For each task and split its metrics by name.
+
+    Returns:
+        Lines that begin with an empty one; none where no task has a parent.
+    """
+    if not related:
+        return []
+    blocks = ["", *table(*kin_scores(related, tasks))]
+    for task, splits in related.items():
+        split = list(splits)[-1]
+        pairs = [pair_text(pair, splits[split]) for pair in splits[split]["pairs"][:_WORST_PAIRS]]
+        if pairs:
+            blocks += ["", f"{task} classes most often confused ({split}):"]
+            blocks += [f"  {pair}" for pair in pairs]
+    return blocks
+
+
+def kin_scores(related: Any, tasks: Any) -> tuple[list[str], list[list[str]]]:
+    """Return the metrics of tasks with a parent as a header and one row of text by task and split.
+
+    Args:
+        related: See `hierarchy`, as for the other.
+        tasks: For each task and split its metrics by name.
+    """
+    names = ordered(
+        name
+        for task, splits in related.items()
+        for split in splits
+        for name in tasks[task][split]
+        if (each := named(name)) is not None and each.of_hierarchy
+    )
+    rows = [
+        [f"{task} in {found['parent']}", split]
+        + [cell(name, tasks[task][split].get(name)) for name in names]
+        for task, splits in related.items()
+        for split, found in splits.items()
     ]
+    return ["hierarchy", "split", *(measure(name).title for name in names)], rows
+
+
+def pair_text(pair: Any, found: Any) -> str:
+    """Return a pair of confused classes in words.
+
+    Args:
+        pair: One of the ``pairs``.
+        found: What they are part of, which names the parent.
+    """
+    kin = f"same {found['parent']}" if pair["same_parent"] else f"another {found['parent']}"
+    counts = f"{pair['count']} of {pair['of']}"
+    return f"{pair['true']} taken for {pair['predicted']}: {counts} ({kin})"
 
 
 def confusion(found: Any, width: int = 100) -> list[str]:
@@ -121,9 +170,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def cell(measure: str, value: float | None) -> str:
-    """Return the value of a measure, or a dash where a task does not have it."""
-    return "–" if value is None else MEASURES[measure].text(value)
+def cell(name: str, value: float | None) -> str:
+    """Return the value of a metric, or a dash where a task does not have it."""
+    return "–" if value is None else measure(name).text(value)
 
 
 def duration(seconds: float) -> str:
@@ -180,14 +229,6 @@ _DESCRIBED = {
 def _files(names: Sequence[str]) -> list[str]:
     width = max((len(name) for name in names), default=0)
     return [f"  {name:<{width}}  {_DESCRIBED.get(name, '')}".rstrip() for name in names]
-
-
-def _has(summary: Any, name: str) -> bool:
-    return any(
-        name in found.get(split, {})
-        for found in summary["tasks"].values()
-        for split in summary["loss"]
-    )
 
 
 def _count(number: int, word: str) -> str:

@@ -174,3 +174,45 @@ def test_labels_against_the_hierarchy(codes_of: Callable) -> None:
     codes, text = codes_of(lambda: targets.check(SIGNATURE.tasks, outside, "test", official=True))
     assert codes == [Code.DATA_CORRUPT]
     assert "`test` holds labels of `shade` from 1 to 4; expected 0 to 3" in text
+
+
+def test_a_hierarchy_is_learned_from_the_labels(codes_of: Callable) -> None:
+    tasks = {
+        "fine": TaskSpec(5, tuple("abcde"), "mid"),
+        "mid": TaskSpec(3, parent="top"),
+        "top": TaskSpec(2),
+    }
+    labels = {
+        "fine": np.array([0, 1, 2, 3, -1, 3, 0]),
+        "mid": np.array([0, 0, 1, -1, 2, 2, -1]),
+        "top": np.array([0, 0, 0, 1, 1, 1, 0]),
+    }
+    found = hierarchy.learned(tasks, labels, "train")
+    assert found["fine"].parents == (0, 0, 1, 2, -1)
+    assert found["mid"].parents == (0, 0, 1)
+    assert found["fine"].lineage == ((0, 0, 1, 2, -1), (0, 0, 0, 1, -1))
+    assert found["mid"].lineage == ((0, 0, 1),)
+    assert found["top"].lineage == ()
+    known = {"fine": tasks["fine"], "mid": TaskSpec(3)}
+    kept = hierarchy.learned({**known, "fine": found["fine"]}, {}, "train")
+    assert kept["fine"].parents == found["fine"].parents
+
+    wrong = {**labels, "mid": np.array([0, 2, 1, 1, 2, 2, 2])}
+    codes, text = codes_of(lambda: hierarchy.learned(tasks, wrong, "train"))
+    assert codes == [Code.DATA_CORRUPT]
+    assert (
+        "the class `d` of `fine` in `train` lies in two classes of `mid`: in `1` by sample 3, "
+        "in `2` by sample 5"
+    ) in text
+    assert "was `mid:" not in text
+    reversed_ = {"top": TaskSpec(2, parent="mid"), "mid": TaskSpec(3)}
+    _, text = codes_of(lambda: hierarchy.learned(reversed_, labels, "train"))
+    assert "was `mid: {parent: top}` meant?" in text
+
+    # a class that the training split does not show is in no class's way
+    test = {"fine": np.array([4, 0]), "mid": np.array([1, 0]), "top": np.array([0, 0])}
+    hierarchy.check(found, test, "test")
+    against = {**test, "mid": np.array([1, 1])}
+    codes, text = codes_of(lambda: hierarchy.check(found, against, "test", official=False))
+    assert "sample 1 is `a`, expected in `0`, found in `1`" in text
+    assert "correct the labels" in text

@@ -115,3 +115,42 @@ def test_values_that_cannot_be(task: str, words: str) -> None:
     (found,) = caught.value.diagnostics
     assert found.code.value in ("bad-value", "wrong-type")
     assert words in found.message
+
+
+def test_parents_that_cannot_be() -> None:
+    def lines(*tasks: str) -> list[str]:
+        return asked("\n  ".join(tasks))[1]
+
+    found, good = asked("fine: {classes: 4, parent: coarse}\n  coarse: {classes: 2}")
+    assert good == []
+    assert found is not None
+    assert (found.tasks["fine"].parent, found.tasks["fine"].parents) == ("coarse", ())
+    assert lines("fine: {classes: 4, parent: corse}", "coarse: {classes: 2}") == [
+        "unknown-task@5:30 `parent: corse` names no task | did you mean `coarse`? "
+        "classifications here: coarse"
+    ]
+    circle = lines("a: {classes: 2, parent: b}", "b: {classes: 2, parent: a}")
+    assert circle[0] == (
+        "bad-value@5:27 the classes of `a` would lie in themselves: a -> b -> a | "
+        "the task with fewer classes is the parent of the other"
+    )
+    assert lines("a: {classes: 2, parent: a}")[0].startswith("bad-value@5:27 the classes of `a`")
+    assert lines("a: {classes: 2, parent: b}", "b: {type: regression}") == [
+        "bad-value@5:27 `parent: b` is a regression task, in whose classes nothing can lie | "
+        "name a classification"
+    ]
+    assert lines("a: {type: regression, parent: b}", "b: {classes: 2}") == [
+        "bad-value@5:33 `parent` is not for a regression task such as `a` | leave it out"
+    ]
+    lent = lines("a: {classes: 4, parent: c}", "b: {classes: 2}", "c: {labels: b}")
+    assert lent == ["bad-value@5:27 `parent: c` has the labels of `b` | write `parent: b`"]
+
+
+def test_a_parent_beside_the_one_of_the_data() -> None:
+    tasks = {"t": TaskSpec(5, parent="u"), "u": TaskSpec(2), "v": TaskSpec(3)}
+    offered = Signature(CIFAR.inputs, tasks)
+    assert asked("t: {parent: u}", offered)[1] == []
+    assert asked("t: {parent: v}", offered)[1] == [
+        "data-mismatch@6:15 the classes of `t` lie in those of `u`, not of `v` | "
+        "leave `parent` out: it comes from the data set"
+    ]

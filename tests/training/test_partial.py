@@ -22,6 +22,7 @@ from graphspec.training import class_weights, losses
 from graphspec.training.evaluation import evaluate
 from graphspec.training.metrics import Meter
 from graphspec.training.objectives import LOSSES, Options, suited
+from graphspec.training.run import evaluate as evaluate_run
 from graphspec.training.run import train
 from graphspec.training.summary import lines
 
@@ -289,3 +290,36 @@ def test_running_sums_of_complete_labels_are_as_ever() -> None:
     assert all(loss.basis(name, BATCHES[0].labels[name]) is None for name in complete)
     shapes = {n: tuple(v.shape) for n, v in Meter(complete, loss, CPU).state_dict()["hits"].items()}
     assert shapes == {"kind": (2,), "tags": (3, 3), "size": (4, 2), "mask": (3, 4)}
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_declared_hierarchy_is_learned_and_measured(spec: Path, tmp_path: Path) -> None:
+    overrides = {"tasks.fine.parent": "coarse", "train.best": "validation/fine/consistency"}
+    run = train(spec, out=tmp_path / "run", overrides=overrides)
+    hierarchy = run.summary["hierarchy"]["fine"]
+    assert set(hierarchy) == {"validation", "test"}
+    assert hierarchy["test"]["parent"] == "coarse"
+    counts = np.array(hierarchy["test"]["counts"])
+    test = run.summary["tasks"]["fine"]["test"]
+    # the coarse label is known for all, the fine one for half of the samples
+    assert counts.sum() == 20
+    assert counts.trace() / 20 == test["implied_top1"]
+    validated = [r for r in run.metrics if r["split"] == "validation"]
+    assert run.summary["best"]["value"] == max(r["fine/consistency"] for r in validated)
+    assert "fine/consistency" not in run.metrics[0]
+    found = evaluate_run(run.folder)
+    assert found["hierarchy"]["fine"] == hierarchy["test"]
+    assert found["fine/mistake_severity"] == test["mistake_severity"]
+    page = (run.folder / "report.html").read_text()
+    assert "consistency of fine with coarse, test" in page
+    assert "fine is labelled in train 24 of 48" in page
+
+    coarse = np.arange(80) % 4 // 2
+    coarse[[1, 5]] = 1, 0
+    write(coarse=coarse)
+    with pytest.raises(SpecError) as caught:
+        train(spec, out=tmp_path / "wrong", overrides=overrides)
+    assert (
+        "the class `1` of `fine` in `partly.npz` lies in two classes of `coarse`: in `1` by "
+        "sample 1, in `0` by sample 5"
+    ) in str(caught.value)
