@@ -269,8 +269,20 @@ def render(
     spec: Spec | str | Path | Graph,
     path: str | Path,
     tasks: Collection[str] | None = None,
+    depth: int | None = None,
 ) -> Path:
     """Draw a spec's diagram into a file; its suffix says how: svg, png, dot or mmd.
+
+    Args:
+        spec: A spec, where to read one, or a graph from `analyze`.
+        path: The file.
+        tasks: Draw only what these tasks need; None for all.
+        depth: How many levels of instances of blocks are open, each a frame around its nodes; at 0
+            an instance is one box, and those of one ``repeat`` or ``copies`` are one box together.
+            None opens all.
+
+    Returns:
+        The path.
 
     Raises:
         SpecError: With every mistake in the spec; ``bad-option`` for another suffix;
@@ -282,7 +294,7 @@ def render(
     path = Path(path)
     kind = diagram_format(path)
     graph = spec if isinstance(spec, Graph) else check(spec).graph
-    content = draw(passes.run(passes.select(graph, tasks)), kind)
+    content = draw(passes.run(passes.select(graph, tasks)), kind, depth)
     try:
         path.write_bytes(content)
     except OSError as error:
@@ -331,8 +343,8 @@ def eject(
     return text
 
 
-def draw(graph: Graph, kind: str) -> bytes:
-    """Return the diagram of a typed graph in one of `DIAGRAM_FORMATS`.
+def draw(graph: Graph, kind: str, depth: int | None = None) -> bytes:
+    """Return the diagram of a typed graph in one of `DIAGRAM_FORMATS`; see `render`.
 
     Raises:
         SpecError: ``render-failed`` if a picture cannot be made.
@@ -340,10 +352,10 @@ def draw(graph: Graph, kind: str) -> bytes:
     if kind == "mmd":
         from graphspec.backends import mermaid
 
-        return mermaid.write(graph).encode()
+        return mermaid.write(graph, depth).encode()
     from graphspec.backends import dot, picture
 
-    text = dot.write(graph)
+    text = dot.write(graph, depth)
     return text.encode() if kind == "dot" else picture.picture(text, kind)
 
 

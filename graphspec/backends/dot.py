@@ -13,15 +13,17 @@ from collections.abc import Iterable
 
 import graphviz
 
-from graphspec.backends.drawing import (
+from graphspec.backends.drawing import sketch
+from graphspec.backends.figures import (
     FAINT_INK,
+    FRAME,
     INK,
     PAPER,
     Box,
+    Cluster,
     Key,
     Role,
     Sketch,
-    sketch,
 )
 from graphspec.graph.ir import Graph
 
@@ -39,17 +41,18 @@ _VERY_MANY_ARROWS = 1_000
 """From here on arrows are straight; from `_MANY_ARROWS` on where a box has more than three."""
 
 
-def write(graph: Graph) -> str:
+def write(graph: Graph, depth: int | None = None) -> str:
     """Return the diagram of ``graph`` as DOT, from the inputs at the top to the heads.
 
     Args:
         graph: A typed graph.
+        depth: How many levels of instances of blocks are open; None for all.
 
     Returns:
         The text of a ``.dot`` file. A node has its own name in it where that is letters, digits,
         ``_`` and ``.``, else ``#`` and its number.
     """
-    drawn = sketch(graph)
+    drawn = sketch(graph, depth)
     ids = {box.name: _identifier(box.name, i) for i, box in enumerate(drawn.boxes)}
     dot = graphviz.Digraph(
         name=graphviz.escape(drawn.title),
@@ -83,12 +86,30 @@ def write(graph: Graph) -> str:
             "penwidth": "1.1",
         },
     )
+    frames = {"": dot} | {each.name: _frame(i, each) for i, each in enumerate(drawn.clusters)}
     for box in drawn.boxes:
-        dot.node(ids[box.name], _box_label(box), **_outline(box))
+        frames[box.frame].node(ids[box.name], _box_label(box), **_outline(box))
+    for cluster in reversed(drawn.clusters):  # what is inside is complete first
+        frames[cluster.parent].subgraph(frames[cluster.name])
     for arrow in drawn.arrows:
         style = {"style": "dashed"} if arrow.stopped else {}
         dot.edge(ids[arrow.tail], ids[arrow.head], _arrow_label(arrow.label), **style)
     return str(dot.source)
+
+
+def _frame(number: int, cluster: Cluster) -> graphviz.Digraph:
+    """Return an empty subgraph that is drawn as a frame around what is put into it."""
+    title = _text(cluster.name, 12, INK, bold=True)
+    rest = ", ".join(text for text in (cluster.block, cluster.size) if text)
+    attributes = {
+        "label": f"<{title} {_text(rest, 10.5, FAINT_INK)}>",
+        "labeljust": "l",
+        "style": "rounded",
+        "color": FRAME,
+        "penwidth": _THIN,
+        "margin": "10",
+    }
+    return graphviz.Digraph(name=f"cluster_{number}", graph_attr=attributes)
 
 
 def _haste(boxes: int, arrows: int) -> dict[str, str]:
@@ -124,6 +145,9 @@ def _outline(box: Box) -> dict[str, str]:
         attributes["style"] = "filled,rounded"
         attributes["margin"] = "0.1,0.02"
         attributes["height"] = "0.3"
+    elif box.role is Role.BLOCK:
+        attributes["shape"] = "box3d"
+        attributes["margin"] = "0.2,0.13"
     elif box.role is Role.HEAD:
         attributes["penwidth"] = _BOLD
     if not box.tasks and box.role is not Role.INPUT:
@@ -138,6 +162,7 @@ def _box_label(box: Box) -> str:
     rows = [_cell(box.title, 13 if bold else 12, INK, bold)]
     rows += [_cell(box.what, 11, INK if box.role is Role.HEAD else FAINT_INK)]
     rows += [_cell((box.size,), 10.5, FAINT_INK)] if box.size else []
+    rows += [_cell((box.count,), 10.5, PAPER, True, FAINT_INK)] if box.count else []
     rows += [_cell((box.badge,), 10.5, PAPER, True, box.paint.line)] if box.badge else []
     return _table(rows, 'CELLPADDING="1" CELLSPACING="1"')
 

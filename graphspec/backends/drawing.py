@@ -13,11 +13,11 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
-from math import prod
+from dataclasses import replace
 
+from graphspec.backends.figures import INK, PAPER, Arrow, Box, Cluster, Key, Paint, Role, Sketch
+from graphspec.backends.grouping import Closed, Grouping, group
+from graphspec.backends.ownership import Ownership, ownership
 from graphspec.backends.wording import (
     arguments_text,
     clean,
@@ -29,105 +29,6 @@ from graphspec.backends.wording import (
 )
 from graphspec.graph.ir import Edge, Graph, Node, Weights
 from graphspec.graph.reachability import count_parameters
-
-INK = "#1F2933"
-"""Colour of text."""
-
-FAINT_INK = "#46525E"
-"""Colour of the text below a title and of arrows."""
-
-PAPER = "#FFFFFF"
-"""Colour behind everything."""
-
-
-class Role(str, Enum):
-    """What a box is, which decides its outline."""
-
-    INPUT = "input"
-    NODE = "node"
-    SMALL = "small"
-    """A call that only joins values, such as ``concat``."""
-    HEAD = "head"
-
-
-@dataclass(frozen=True, slots=True)
-class Paint:
-    """Fill and outline of a box, as ``#RRGGBB``."""
-
-    fill: str
-    line: str
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One call or one input.
-
-    Attributes:
-        name: Its name in the graph, unique in the sketch.
-        role: What it is.
-        title: Its name, in one or more lines.
-        what: What it does, in no, one or more lines.
-        size: Its parameters, or whose weights it uses, so that the numbers of a diagram add up;
-            empty where there are none.
-        tasks: The tasks that it serves, by name.
-        paint: Its colours.
-        badge: ``shared ×2`` where its weights have two calls, which then have the same outline;
-            empty where no other call uses them.
-        details: Name and description at full length.
-    """
-
-    name: str
-    role: Role
-    title: tuple[str, ...]
-    what: tuple[str, ...]
-    size: str
-    tasks: tuple[str, ...]
-    paint: Paint
-    badge: str
-    details: str
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """One input of a call; two equal inputs are two arrows. ``stopped``: no gradient flows back."""
-
-    tail: str
-    head: str
-    label: str
-    stopped: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One entry of the legend; ``thick`` stands for the outline of shared weights."""
-
-    text: str
-    paint: Paint
-    thick: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Sketch:
-    """A diagram.
-
-    Attributes:
-        title: Name of the spec.
-        description: Its description, in no, one or more lines.
-        size: All parameters, each counted once; empty where there are none.
-        tasks: The tasks, each with the colours of its head.
-        boxes: Inputs, then calls in topological order.
-        arrows: Inputs of the calls, in the order of the boxes.
-        legend: What the colours mean: only those that occur.
-    """
-
-    title: str
-    description: tuple[str, ...]
-    size: str
-    tasks: Mapping[str, Paint]
-    boxes: tuple[Box, ...]
-    arrows: tuple[Arrow, ...]
-    legend: tuple[Key, ...]
-
 
 _TINTS = ("#D9EAF7", "#FFEBC4", "#D5F0E6", "#F8E2EE", "#FBF7C6", "#FBDECD")
 _STRONG = ("#92C5E8", "#FFC659", "#84D3B8", "#E5A5C9", "#EFE36A", "#F0A478")
@@ -144,24 +45,21 @@ _TITLE_WIDTH = 32
 _WHAT_WIDTH = 40
 
 
-def sketch(graph: Graph) -> Sketch:
+def sketch(graph: Graph, depth: int | None = None) -> Sketch:
     """Return what a diagram of ``graph`` shows.
 
     Args:
         graph: A typed graph: shapes on its ports, parameters in its weights.
+        depth: How many levels of instances of blocks are open; None for all (see
+            `graphspec.backends.grouping`).
 
     Returns:
         The diagram. It depends on the graph only, not on the order of nodes in the file; tasks get
         their colours in the order of their names, so that the variants of a study agree.
     """
+    grouping, owned = group(graph, depth), ownership(graph)
     boxes = [_input_box(graph, name) for name in graph.inputs]
-    outlines = _shared_outlines(graph)
-    boxes += [_call_box(graph, node, outlines.get(node.weights)) for node in graph.order]
-    arrows = [
-        Arrow(edge.node, node.name, _edge_text(graph, edge), not edge.passes_gradient)
-        for node in graph.order
-        for edge in node.inputs
-    ]
+    boxes += _boxes(graph, grouping, owned)
     total = count_parameters(graph)
     return Sketch(
         title=clean(graph.name) or "graph",
@@ -169,8 +67,63 @@ def sketch(graph: Graph) -> Sketch:
         size=_parameters_text(total),
         tasks={task: _task_paint(graph, task, head=True) for task in sorted(graph.tasks)},
         boxes=tuple(boxes),
-        arrows=tuple(arrows),
+        arrows=_arrows(graph, grouping),
+        clusters=_clusters(graph, grouping, owned),
         legend=_legend(graph, boxes),
+    )
+
+
+def _boxes(graph: Graph, grouping: Grouping, owned: Ownership) -> list[Box]:
+    boxes: dict[str, Box] = {}
+    for node in graph.order:
+        name = grouping.box_of[node.name]
+        if name in boxes:
+            continue
+        closed = grouping.closed.get(name)
+        if closed is None:
+            box = _call_box(graph, node, owned)
+        else:
+            box = _closed_box(graph, closed, grouping, owned)
+        boxes[name] = _framed(box, grouping.frame_of.get(name, ""))
+    return list(boxes.values())
+
+
+def _framed(box: Box, frame: str) -> Box:
+    """Return a box in a frame, whose title need not repeat the frame's."""
+    if not frame:
+        return box
+    return replace(box, title=wrap(box.name[len(frame) + 1 :], _TITLE_WIDTH), frame=frame)
+
+
+def _arrows(graph: Graph, grouping: Grouping) -> tuple[Arrow, ...]:
+    """Return the inputs of all calls; what goes on inside a closed box is not seen."""
+    found: list[Arrow] = []
+    seen: set[Arrow] = set()
+    for node in graph.order:
+        head = grouping.box_of[node.name]
+        for edge in node.inputs:
+            tail = grouping.box_of.get(edge.node, edge.node)
+            arrow = Arrow(tail, head, _edge_text(graph, edge), not edge.passes_gradient)
+            if head in grouping.closed or tail in grouping.closed:
+                if tail == head or arrow in seen:
+                    continue
+                seen.add(arrow)
+            found.append(arrow)
+    return tuple(found)
+
+
+def _clusters(graph: Graph, grouping: Grouping, owned: Ownership) -> tuple[Cluster, ...]:
+    counts = dict.fromkeys((frame.name for frame in grouping.frames), 0)
+    for node in graph.order if counts else ():
+        own = owned.counts.get(node.name, 0)
+        parts = node.name.split(".")
+        for length in range(1, len(parts)):
+            name = ".".join(parts[:length])
+            if name in counts:
+                counts[name] += own
+    return tuple(
+        Cluster(frame.name, frame.block, _parameters_text(counts[frame.name]), frame.parent)
+        for frame in grouping.frames
     )
 
 
@@ -188,7 +141,7 @@ def _input_box(graph: Graph, name: str) -> Box:
     )
 
 
-def _call_box(graph: Graph, node: Node, shared_outline: str | None) -> Box:
+def _call_box(graph: Graph, node: Node, owned: Ownership) -> Box:
     weights = graph.weights[node.weights]
     tasks = _tasks(graph, node.name)
     words = _words(graph, node, weights)
@@ -197,27 +150,72 @@ def _call_box(graph: Graph, node: Node, shared_outline: str | None) -> Box:
         names = f"for {', '.join(tasks)}"
         fits = len(names) <= _WHAT_WIDTH
         what += (names if fits else f"for {len(tasks)} of {len(graph.tasks)} tasks",)
-    paint = _paint(graph, node, tasks)
+    paint = _paint(graph, node.task, tasks)
+    shared = owned.shared.get(node.name)
     return Box(
         name=node.name,
         role=_role(node, weights),
         title=wrap(node.name, _TITLE_WIDTH),
         what=what,
-        size=_size(graph, node, weights),
+        size=_size_text(owned.counts.get(node.name, 0), owned.lenders.get(node.name, ())),
         tasks=tasks,
-        paint=Paint(paint.fill, shared_outline or paint.line),
-        badge=f"shared ×{len(graph.calls[node.weights])}" if shared_outline else "",
+        paint=_outlined(paint, shared, owned),
+        badge=_badge(shared, owned),
         details=clean(f"{node.name}: {words}"),
     )
 
 
-def _size(graph: Graph, node: Node, weights: Weights) -> str:
-    count = _parameters(weights)
-    # Pruning may have taken the owner's own call away: then the first call that is left counts.
-    counting = weights.name if weights.name in graph.nodes else graph.calls[weights.name][0].name
-    if not count or node.name == counting:
-        return _parameters_text(count)
-    return "weights of " + " ".join(wrap(weights.name, _TITLE_WIDTH, most=1))
+def _closed_box(graph: Graph, closed: Closed, grouping: Grouping, owned: Ownership) -> Box:
+    """Return the box of closed instances: all that is inside them together."""
+    served = {task for node in closed.nodes for task in _tasks(graph, node.name)}
+    tasks = tuple(sorted(served))
+    heads = [str(node.task) for node in closed.nodes if node.task is not None]
+    what = wrap(closed.block, _WHAT_WIDTH)
+    if heads:
+        what += wrap(f"predicts {', '.join(heads)}", _WHAT_WIDTH)
+    lenders = dict.fromkeys(
+        grouping.box_of[each] for node in closed.nodes for each in owned.lenders.get(node.name, ())
+    )
+    lenders.pop(closed.name, None)
+    # what is shared inside the box alone is its own affair
+    inside = {node.name for node in closed.nodes}
+    owners = (owned.shared[name] for name in sorted(inside & owned.shared.keys()))
+    shared = next((each for each in owners if not inside.issuperset(owned.users[each])), None)
+    paint = _paint(graph, heads[0] if heads == list(tasks) else None, tasks)
+    number = "" if closed.instances == 1 else f"{closed.instances} × "
+    return Box(
+        name=closed.name,
+        role=Role.BLOCK,
+        title=wrap(closed.name, _TITLE_WIDTH),
+        what=what,
+        size=_size_text(sum(owned.counts.get(name, 0) for name in inside), tuple(lenders)),
+        tasks=tasks,
+        paint=_outlined(paint, shared, owned),
+        badge=_badge(shared, owned),
+        details=clean(f"{closed.name}: {number}{closed.block}, {len(closed.nodes)} nodes"),
+        count="" if closed.instances == 1 else f"×{closed.instances}",
+    )
+
+
+def _size_text(count: int, lenders: tuple[str, ...]) -> str:
+    """Return a box's own parameters and where the others that it uses are counted."""
+    own = _parameters_text(count)
+    if not lenders:
+        return own
+    more = f" and {len(lenders) - 1} more" if len(lenders) > 1 else ""
+    borrowed = "weights of " + " ".join(wrap(lenders[0], _TITLE_WIDTH, most=1)) + more
+    return f"{own}, {borrowed}" if own else borrowed
+
+
+def _outlined(paint: Paint, shared: str | None, owned: Ownership) -> Paint:
+    """Return the colours of a box; all that share weights have one outline."""
+    if shared is None:
+        return paint
+    return Paint(paint.fill, _SHARED_LINES[owned.numbers[shared] % len(_SHARED_LINES)])
+
+
+def _badge(shared: str | None, owned: Ownership) -> str:
+    return "" if shared is None else f"shared ×{len(owned.users[shared])}"
 
 
 def _role(node: Node, weights: Weights) -> Role:
@@ -236,24 +234,14 @@ def _task_paint(graph: Graph, task: str, head: bool) -> Paint:
     return Paint((_STRONG if head else _TINTS)[hue], _LINES[hue])
 
 
-def _paint(graph: Graph, node: Node, tasks: tuple[str, ...]) -> Paint:
-    if node.task in graph.tasks:
-        return _task_paint(graph, str(node.task), head=True)
+def _paint(graph: Graph, predicted: str | None, tasks: tuple[str, ...]) -> Paint:
+    if predicted in graph.tasks:
+        return _task_paint(graph, str(predicted), head=True)
     if not tasks:
         return _NO_TASK
     if len(tasks) == 1:
         return _task_paint(graph, tasks[0], head=False)
     return _ALL_TASKS if len(tasks) == len(graph.tasks) else _SOME_TASKS
-
-
-def _shared_outlines(graph: Graph) -> dict[str, str]:
-    """The outline of each weights owner that has several calls and something to share."""
-    shared = [
-        name
-        for name, calls in graph.calls.items()
-        if len(calls) > 1 and (graph.weights[name].parameters or graph.weights[name].buffers)
-    ]
-    return {name: _SHARED_LINES[i % len(_SHARED_LINES)] for i, name in enumerate(sorted(shared))}
 
 
 def _legend(graph: Graph, boxes: list[Box]) -> tuple[Key, ...]:
@@ -281,10 +269,6 @@ def _edge_text(graph: Graph, edge: Edge) -> str:
     port = f".{edge.port or 0}: " if several else ""
     policy = f" {policy_text(edge)}" if not edge.is_plain else ""
     return name + port + shape_text(graph.type_of(edge)) + policy
-
-
-def _parameters(weights: Weights) -> int:
-    return sum(prod(kind.shape) for kind in weights.parameters.values())
 
 
 def _parameters_text(count: int) -> str:

@@ -6,9 +6,10 @@ same graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from graphspec.backends.drawing import INK, PAPER, Arrow, Box, Key, Role, Sketch, sketch
+from graphspec.backends.drawing import sketch
+from graphspec.backends.figures import FRAME, INK, PAPER, Arrow, Box, Key, Role, Sketch
 from graphspec.graph.ir import Graph
 
 _SHAPES = {
@@ -16,27 +17,31 @@ _SHAPES = {
     Role.NODE: ('["', '"]'),
     Role.SMALL: ('("', '")'),
     Role.HEAD: ('[["', '"]]'),
+    Role.BLOCK: ('{{"', '"}}'),
 }
-"""Brackets around a label: stadium, box, rounded box, box with double sides."""
+"""Brackets around a label: stadium, box, rounded box, box with double sides, hexagon."""
 
 _SPECIAL = frozenset('"#&<>`%{}$')
 """What ends a label or means something in it: entities, HTML, Markdown, directives, formulas."""
 
 
-def write(graph: Graph) -> str:
+def write(graph: Graph, depth: int | None = None) -> str:
     """Return the diagram of ``graph`` as a Mermaid flowchart, from the inputs down to the heads.
 
     Args:
         graph: A typed graph.
+        depth: How many levels of instances of blocks are open; None for all.
 
     Returns:
         The text of a ``.mmd`` file, or of a ``mermaid`` block in Markdown.
     """
-    drawn = sketch(graph)
+    drawn = sketch(graph, depth)
     ids = {box.name: f"n{i}" for i, box in enumerate(drawn.boxes)}
     classes = _classes(drawn)
     lines = ["flowchart TB"]
-    lines += [f"  {ids[box.name]}{_shape(box)}:::{classes[_style(box)]}" for box in drawn.boxes]
+    boxes = {b.name: f"{ids[b.name]}{_shape(b)}:::{classes[_style(b)]}" for b in drawn.boxes}
+    lines += [f"  {boxes[box.name]}" for box in drawn.boxes if not box.frame]
+    lines += _frames(drawn, boxes)
     lines += [
         f'  {ids[arrow.tail]} {_line(arrow)}|"{_escape(arrow.label)}"| {ids[arrow.head]}'
         for arrow in drawn.arrows
@@ -44,6 +49,26 @@ def write(graph: Graph) -> str:
     lines += _legend(drawn, classes)
     lines += [f"  classDef {name} {style}" for style, name in classes.items()]
     return "\n".join(lines) + "\n"
+
+
+def _frames(drawn: Sketch, boxes: Mapping[str, str]) -> Iterable[str]:
+    """The frames with the boxes in them: subgraphs, which may hold others."""
+    content: dict[str, list[str]] = {cluster.name: [] for cluster in drawn.clusters}
+    for box in drawn.boxes:
+        if box.frame:
+            content[box.frame].append(boxes[box.name])
+    for number, cluster in reversed(list(enumerate(drawn.clusters))):
+        rest = ", ".join(filter(None, (cluster.block, cluster.size)))
+        lines = [
+            f'subgraph f{number} ["{_bold(cluster.name)} {_escape(rest)}"]',
+            *(f"  {line}" for line in content[cluster.name]),
+            "end",
+            f"style f{number} fill:none,stroke:{FRAME},color:{INK}",
+        ]
+        if cluster.parent:
+            content[cluster.parent] += lines
+        else:
+            yield from (f"  {line}" for line in lines)
 
 
 def _line(arrow: Arrow) -> str:
@@ -55,7 +80,7 @@ def _shape(box: Box) -> str:
     first, last = _SHAPES[box.role]
     title = [_bold(line) if box.role is not Role.SMALL else _escape(line) for line in box.title]
     rest = [_escape(line) for line in (*box.what, box.size) if line]
-    badge = [_bold(box.badge)] if box.badge else []
+    badge = [_bold(text) for text in (box.count, box.badge) if text]
     return first + "<br/>".join([*title, *rest, *badge]) + last
 
 
@@ -66,7 +91,7 @@ def _legend(drawn: Sketch, classes: dict[str, str]) -> Iterable[str]:
     for i, key in enumerate(drawn.legend):
         yield f'    k{i}["{_escape(key.text)}"]:::{classes[_key_style(key)]}'
     yield "  end"
-    yield f"  style legend fill:{PAPER},stroke:#8A949D,color:{INK}"
+    yield f"  style legend fill:{PAPER},stroke:{FRAME},color:{INK}"
 
 
 def _classes(drawn: Sketch) -> dict[str, str]:

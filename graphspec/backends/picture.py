@@ -40,6 +40,7 @@ MOST_PIXELS = 100_000_000
 """Largest area of a PNG: 400 MB while it is drawn."""
 
 _PACKAGE = "graphviz-pure"
+_LESS = "close blocks with `--depth 0`, draw a single task"
 _OTHERWISE = "a file name that ends in `.dot` or `.mmd` needs no drawing program"
 
 
@@ -80,7 +81,7 @@ def picture(dot_text: str, path_or_format: str | Path) -> bytes:
     lines = dot_text.count("\n")
     if lines > MOST_LINES:
         message = f"the diagram has {lines:,} boxes and arrows, too many to draw"
-        hint = f"the limit is {MOST_LINES:,}: draw a single task, or write DOT: {_OTHERWISE}"
+        hint = f"the limit is {MOST_LINES:,}: {_LESS}, or write DOT: {_OTHERWISE}"
         raise fail(Code.RENDER_FAILED, message, hint)
     failures = []
     for engine in engines():
@@ -152,7 +153,7 @@ def _run(engine: Engine, dot_text: str, *options: str) -> bytes:
     except subprocess.TimeoutExpired:
         # Another engine would need as long.
         message = f"`{engine.name}` was still arranging the diagram after {TIMEOUT_S:g} s"
-        raise fail(Code.RENDER_FAILED, message, f"draw a single task; {_OTHERWISE}") from None
+        raise fail(Code.RENDER_FAILED, message, f"{_LESS}; {_OTHERWISE}") from None
     except OSError as error:
         message = f"cannot be run: {error.strerror or error}"
         raise _EngineError(message) from None

@@ -21,6 +21,7 @@ EXAMPLES = (
     "graphspec render arch5",
     "graphspec render specs/*.yaml -o diagrams/ --format png",
     "graphspec render arch5 -o - --format mmd",
+    "graphspec render resnet18 --depth 0",
 )
 
 STDOUT = "-"
@@ -54,6 +55,16 @@ def command(
         ),
     ] = None,
     tasks: Tasks = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(
+            "--depth",
+            min=0,
+            metavar="N",
+            help="Open blocks N levels deep; at 0 each is one box. Default: all open.",
+            show_default=False,
+        ),
+    ] = None,
     assignments: Assignments = None,
     data: DataName = None,
     plugins: Plugins = None,
@@ -70,7 +81,7 @@ def command(
         terminal.report(checked.warnings)
         suffix = (form or Picture.SVG).value
         if out == STDOUT:
-            _print(checked.graph, wanted, suffix)
+            _print(checked.graph, wanted, suffix, depth)
             continue
         path = target
         if path is None or target_is_folder(out):
@@ -81,7 +92,7 @@ def command(
                 Code.BAD_OPTION, message, "give one of them another `name:`, or draw it alone"
             )
         made[path] = spec
-        compiler.render(checked.graph, path, wanted)
+        compiler.render(checked.graph, path, wanted, depth)
         print(path, flush=True)
 
 
@@ -133,11 +144,11 @@ def _check_suffix(out: str, suffix: str, form: Picture | None) -> None:
         raise fail(Code.BAD_OPTION, message, "leave `--format` out: the file name says it")
 
 
-def _print(graph: Graph, tasks: list[str] | None, suffix: str) -> None:
+def _print(graph: Graph, tasks: list[str] | None, suffix: str, depth: int | None) -> None:
     from graphspec import compiler
     from graphspec.graph import passes
 
-    content = compiler.draw(passes.run(passes.select(graph, tasks)), suffix)
+    content = compiler.draw(passes.run(passes.select(graph, tasks)), suffix, depth)
     sys.stdout.flush()
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()

@@ -10,8 +10,9 @@ import pytest
 from pytest_regressions.file_regression import FileRegressionFixture
 
 import graphspec as gs
-from graphspec.backends import dot, drawing, mermaid, wording
-from graphspec.backends.drawing import FAINT_INK, INK, PAPER, Role, sketch
+from graphspec.backends import dot, figures, mermaid, wording
+from graphspec.backends.drawing import sketch
+from graphspec.backends.figures import FAINT_INK, INK, PAPER, Role
 from graphspec.graph.ir import Edge, Graph
 from graphspec.language.signature import TaskSpec
 from graphspec.ops.types import BATCH, TensorType
@@ -21,7 +22,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "diagrams"
 SPECS = Path(__file__).parents[2] / "specs"
 
 
-def box(graph: Graph, name: str) -> drawing.Box:
+def box(graph: Graph, name: str) -> figures.Box:
     return next(box for box in sketch(graph).boxes if box.name == name)
 
 

@@ -31,6 +31,16 @@ def test_stdout_carries_the_diagram_only(cli: Cli) -> None:
     assert "head coarse" not in only.out
 
 
+def test_blocks_are_closed_below_a_depth(cli: Cli) -> None:
+    def boxes(*words: str) -> int:
+        done = cli("render", "resnet18", "-o", "-", "--format", "mmd", *words)
+        assert (done.code, done.err) == (0, "")
+        return sum(":::" in line for line in done.out.splitlines()) - 1  # one is the legend's
+
+    assert (boxes(), boxes("--depth", "0"), boxes("--depth", "9")) == (66, 11, 66)
+    assert cli("render", "resnet18", "--depth", "-1").code == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

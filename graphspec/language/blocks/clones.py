@@ -148,8 +148,15 @@ def _clone(work: Work, found: Member, site: Site, second: Second) -> Member:
 
 def _clone_leaf(work: Work, found: Leaf, site: Site, second: Second) -> Member:
     work.count(second.key)
+    _keep_block(work, found.name, site.name)
     reads = _first_replaced(second.reads, site.first)
     return Leaf(site.name, second.leaf_tree(found.name), second.key, reads, found.home)
+
+
+def _keep_block(work: Work, old: str, new: str) -> None:
+    """Note that the like of an instance of a block of layers, one node, is one too."""
+    if old in work.instances:
+        work.instances[new] = work.instances[old]
 
 
 def _clone_group(work: Work, found: Group, site: Site, second: Second) -> Member:
@@ -210,6 +217,7 @@ def _twin(
     made: Member
     if isinstance(member, Leaf):
         work.count(second.key)
+        _keep_block(work, member.name, name)
         tree = second.leaf_tree(member.name)
         made = Leaf(name, tree, member.key, moved(member.reads), new)
     elif isinstance(member, Alias):
