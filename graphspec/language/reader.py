@@ -227,6 +227,9 @@ def _syntax_error(
     offset = next((at for at in offsets if at < len(text.rstrip())), 0)
     span = Span(source, base + offset, base + offset + 1)
     problem = error.problem or "not valid YAML"
+    if "nesting depth" in problem:  # newer scanners of libyaml have a limit of their own
+        sink.error(Code.TOO_DEEP, span, f"nested deeper than {MAX_DEPTH} levels", "flatten it")
+        return
     line_start = text.rfind("\n", 0, offset) + 1
     before = text[line_start : offset + 1]
     if "\t" in before and not before.strip():
