@@ -283,7 +283,7 @@ class _Expansion:
 
     def _edge(self, reader: str, asked: EdgeSpec, tree: Tree, name: str | None) -> Edge | None:
         target, port = asked.node, None
-        span = tree.locate(("node",))
+        span = tree.span if tree.mapping is None else tree.locate(("node",))
         if target not in self._known and "." in target:
             head, _, tail = target.rpartition(".")
             if head in self._known and tail.isascii() and tail.isdigit() and len(tail) < 5:
@@ -329,19 +329,25 @@ class _Expansion:
     ) -> tuple[Edge, ...] | None:
         """Check how many inputs there are, and bring named ones into the op's order."""
         arity = _arity(weights)
-        what = f"`{weights.op_name}`"
-        place = draft.tree.locate(("from",))
         if count < arity.least or (arity.most is not None and count > arity.most):
             names = f" ({', '.join(arity.names)})" if arity.names else ""
             self._sink.error(
                 Code.WRONG_INPUTS,
-                place,
-                f"{what} takes {arity}{names}, got {count}",
+                draft.tree.locate(("from",)),
+                f"`{weights.op_name}` takes {arity}{names}, got {count}",
                 _arity_hint(count, arity, weights.sequence),
             )
             return None
         if not edges or edges[0].name is None:
             return edges
+        return self._named(draft, weights, edges)
+
+    def _named(
+        self, draft: Draft, weights: Weights, edges: tuple[Edge, ...]
+    ) -> tuple[Edge, ...] | None:
+        """Bring named inputs into the op's order; None where one is unknown or missing."""
+        arity = _arity(weights)
+        what = f"`{weights.op_name}`"
         known = list(arity.names)
         unknown = [edge for edge in edges if edge.name not in known]
         for edge in unknown:
@@ -357,7 +363,7 @@ class _Expansion:
         if missing and not unknown:
             self._sink.error(
                 Code.WRONG_INPUTS,
-                place,
+                draft.tree.locate(("from",)),
                 f"{what} lacks its input `{missing[0]}`",
                 f"write `from: {{{', '.join(f'{name}: ...' for name in known)}}}`",
             )

@@ -191,10 +191,13 @@ class Weights:
 
 def _is_differentiable(weights: Weights) -> bool:
     """Return whether a gradient flows from the outputs of these weights to their inputs."""
-    between = (kind for kinds in weights.inputs[1:] for kind in kinds)
-    return all(step.op.differentiable for step in weights.steps) and all(
-        kind.torch_dtype.is_floating_point for kind in between
-    )
+    for step, kinds in zip(weights.steps, (*weights.inputs[1:], ()), strict=True):
+        if not step.op.differentiable:
+            return False
+        for kind in kinds:
+            if not kind.torch_dtype.is_floating_point:
+                return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,9 +253,10 @@ def needed_by(weights: Mapping[str, Weights], names: Iterable[str]) -> set[str]:
     waiting = list(found)
     while waiting:
         known = weights.get(waiting.pop())
-        more = (set(known.needs) if known is not None else set()) - found
-        found |= more
-        waiting.extend(more)
+        more = known.needs if known is not None else _NONE
+        if more and not more <= found:
+            waiting.extend(more - found)
+            found |= more
     return found
 
 

@@ -96,6 +96,8 @@ def _check_bias(graph: Graph, readers: _Readers, sink: Sink) -> None:
             if _has_idle_bias(step, weights.inputs[index + 1][0].rank) and _centres(after):
                 _report_bias(step.op.name, after.op.name, name, weights.spans[index], sink)
         last = weights.steps[-1]
+        if not _may_be_idle(last):
+            continue
         calls = [call for call in graph.calls[name] if graph.tasks_of[call.name]]
         if calls and _has_idle_bias(last, calls[0].outputs[0].rank):
             first = [_first_step(graph, call, readers) for call in calls]
@@ -116,10 +118,16 @@ def _first_step(graph: Graph, call: Node, readers: _Readers) -> Step | None:
 
 def _has_idle_bias(step: Step, rank: int) -> bool:
     """Return whether a layer adds a bias to each channel, and nobody wrote that it should."""
-    name = step.op.name
-    fits = name.startswith("Conv") or (name == "Linear" and rank == 2)
-    args = step.args
-    return fits and getattr(args, "bias", None) is True and "bias" not in args.model_fields_set
+    return _may_be_idle(step) and (step.op.name != "Linear" or rank == 2)
+
+
+def _may_be_idle(step: Step) -> bool:
+    name, args = step.op.name, step.args
+    return (
+        (name.startswith("Conv") or name == "Linear")
+        and getattr(args, "bias", None) is True
+        and "bias" not in args.model_fields_set
+    )
 
 
 def _centres(step: Step) -> bool:

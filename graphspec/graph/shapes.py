@@ -268,6 +268,8 @@ class _Inference:
         self._add_uncalled_layers()
         types = {name: built.weights for name, built in self._built.items()}
         for name, built in list(self._built.items()):
+            if not (built.weights.needs or built.weights.inits):
+                continue
             unknown = [other for other in built.weights.needs if other not in types]
             weights = None
             if not unknown:

@@ -190,8 +190,9 @@ def parse_node(name: str, tree: Tree, key: Span, sink: Sink) -> NodeSpec | None:
 
 def form_of(name: str, tree: Tree, key: Span, sink: Sink) -> str | None:
     """Return the one key that tells what a node is, or None (reported)."""
-    assert tree.mapping is not None
-    forms = [form for form in WRITTEN_FORMS if form in tree.mapping]
+    parts = tree.mapping
+    assert parts is not None
+    forms = [form for form in WRITTEN_FORMS if form in parts]
     if len(forms) == 1:
         return forms[0]
     listing = ", ".join(f"`{form}`" for form in WRITTEN_FORMS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from graphspec.errors import Code, Span
 from graphspec.language.blocks.declare import Block
 from graphspec.language.blocks.members import Before, Member, Reads, Source, Written
@@ -14,14 +16,12 @@ def inputs_of(
 ) -> dict[str, list[Source]] | None:
     """Return what each input of a block stands for, or None (reported)."""
     names = block.spec.inputs
-    listing = f"{len(names)} input{'s' if len(names) != 1 else ''} ({', '.join(names)})"
-    place = tree.locate(("from",)) if reads is not None else key
     if reads is None:
         if not names:
             return {}
         if tree.get("from") is None:
             message = f"the key `from` of `{site.name}` is missing"
-            hint = f"the block `{block.name}` has {listing}"
+            hint = f"the block `{block.name}` has {_listing(names)}"
             work.sink.error(Code.MISSING_KEY, key, message, hint)
         return None
     if reads.named:
@@ -31,12 +31,17 @@ def inputs_of(
     elif len(reads.items) == len(names):
         found = {n: [s] for n, (_, s) in zip(names, reads.items, strict=True)}
     else:
-        message = f"the block `{block.name}` takes {listing}, got {len(reads.items)}"
+        message = f"the block `{block.name}` takes {_listing(names)}, got {len(reads.items)}"
+        place = tree.locate(("from",))
         work.sink.error(Code.WRONG_INPUTS, place, message, "write `from: [a, b]`")
         return None
     if found is not None and site.first is not None:
         found = _chained(block, found, site.first)
     return found
+
+
+def _listing(names: Sequence[str]) -> str:
+    return f"{len(names)} input{'s' if len(names) != 1 else ''} ({', '.join(names)})"
 
 
 def _named_inputs(

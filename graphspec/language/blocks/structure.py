@@ -13,14 +13,16 @@ import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import product
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from graphspec.errors import Code, Sink, Span
+from graphspec.language.blocks.bodies import without_structure
 from graphspec.language.blocks.clones import second, shares_a_layer
-from graphspec.language.blocks.declare import STRUCTURE, read_blocks
+from graphspec.language.blocks.declare import read_blocks
 from graphspec.language.blocks.flat import flatten
 from graphspec.language.blocks.instances import declare, instance_of
 from graphspec.language.blocks.members import Alias, Frame, Group, Leaf, Lost, Member
@@ -112,7 +114,7 @@ def _member(work: Work, frame: Frame, name: str) -> Member:
     found = frame.members.get(name)
     if found is not None:
         return found
-    tree, key = frame.names[name], _key(frame, name)
+    tree, key = frame.names[name], work.bodies.key(frame.body, name, frame.via)
     if name in frame.open:
         message = f"`{name}` shares the weights of a node inside itself"
         work.sink.error(Code.SHARE_CYCLE, key, message, "name another node")
@@ -131,11 +133,6 @@ def _member(work: Work, frame: Frame, name: str) -> Member:
     frame.open.discard(name)
     frame.members[name] = made
     return made
-
-
-def _key(frame: Frame, name: str) -> Span:
-    span = frame.body.keys[name]
-    return span if frame.via is None else Span(span.source, span.start, span.end, frame.via)
 
 
 def _each(work: Work, frame: Frame, tree: Tree, key: Span, site: Site) -> Member:
@@ -232,11 +229,10 @@ def _one(work: Work, frame: Frame, tree: Tree, key: Span, site: Site) -> Member:
             return work.lost(site.name)
         if not wanted:
             return _alias(work, frame, tree, key, site)
-    assert tree.mapping is not None
-    if any(word in tree.mapping for word in STRUCTURE):
-        rest = {k: t for k, t in tree.mapping.items() if k not in STRUCTURE}
-        tree = mapping(rest, tree.span, tree.keys)
-    whole = evaluate(tree, site.scope, work.sink, frame.via, names=True)
+    if frame.via is None and site.scope is frame.scope:  # there is one of it
+        whole = evaluate(without_structure(tree), site.scope, work.sink, names=True)
+    else:
+        whole = work.bodies.node(tree, site.scope, work.sink, frame.via)
     whole = _with_added(whole, frame.added)
     form = form_of(site.name, whole, key, work.sink)
     if form is None:
@@ -299,6 +295,7 @@ def _nested(name: str, members: dict[str, Member]) -> dict[str, Member]:
     }
 
 
+@lru_cache(maxsize=4096)
 def _is_path(name: str) -> bool:
     head, *rest = name.split(".")
     return _is_name(head) and all(re.fullmatch(r"[A-Za-z0-9_]+", part) for part in rest)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from graphspec.errors import Sink, Span
+from graphspec.language.blocks.bodies import Bodies
 from graphspec.language.blocks.declare import Block
 from graphspec.language.blocks.members import (
     Before,
@@ -62,6 +63,7 @@ class Work:
         broken: Full names that stand for nothing.
         made: Number of nodes so far.
         instances: The block of each instance, by the instance's full name.
+        bodies: The nodes of bodies, evaluated.
     """
 
     blocks: dict[str, Block | None]
@@ -71,6 +73,7 @@ class Work:
     broken: set[str] = field(default_factory=set)
     made: int = 0
     instances: dict[str, str] = field(default_factory=dict)
+    bodies: Bodies = field(default_factory=Bodies)
 
     def lost(self, name: str) -> Lost:
         """Return the member for a node with a mistake that was reported."""
