@@ -53,7 +53,8 @@ def assemble(graph: Graph, seed: int) -> tuple[nn.Module, dict[str, Call]]:
             if isinstance(part, Call):
                 functions[name] = part
             else:
-                apply(weights.inits, part)
+                if weights.inits:
+                    apply(weights.inits, part)
                 place(root, name, part)
     finally:
         torch.set_rng_state(state)
@@ -82,6 +83,8 @@ def _relate(root: nn.Module, weights: Mapping[str, Weights]) -> None:
             _share(root, each, weights)
     copied: set[str] = set()
     for each in built:
+        if each.copy_of is None:
+            continue
         chain = [each]  # a copy of a copy starts as that one does
         while (first := chain[-1].copy_of) is not None and chain[-1].name not in copied:
             chain.append(weights[first])

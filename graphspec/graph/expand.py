@@ -412,7 +412,7 @@ _NODE_KEYS = ("op", "from", "init", "tie", "trainable")
 
 def _argument_called_init(op: Op | None, node: OpNode) -> bool:
     """Return whether a node's `init` is an argument of its op: the number that PReLU takes."""
-    return op is not None and isinstance(node.init, float) and "init" in op.Args.model_fields
+    return isinstance(node.init, float) and op is not None and "init" in op.Args.model_fields
 
 
 def _arity(weights: Weights) -> Arity:

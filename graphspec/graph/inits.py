@@ -108,7 +108,7 @@ def matching(init: Init, parameters: Mapping[str, int]) -> list[str]:
 
 def apply(inits: tuple[Init, ...], module: nn.Module) -> None:
     """Give the parameters of a module their initial values, in the order of the initialisers."""
-    parameters = dict(module.named_parameters()) if inits else {}
+    parameters = dict(module.named_parameters())
     for init in inits:
         for name in matching(init, {n: p.dim() for n, p in parameters.items()}):
             with torch.no_grad():

@@ -8,7 +8,7 @@ limited before anything is allocated for them. Scalars follow the YAML 1.2 core 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -29,8 +29,8 @@ MAX_DIGITS = 300
 Scalar: TypeAlias = "bool | int | float | str | None"
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_NULL = {"", "~", "null", "Null", "NULL"}
-_BOOLEANS = {
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
@@ -126,7 +126,8 @@ def _extent(children: Iterable[Tree]) -> tuple[int, int, bool]:
         size += child.size
         if child.height > height:
             height = child.height
-        broken = broken or child.broken
+        if child.broken:
+            broken = True
     return size, height + 1, broken
 
 
@@ -293,24 +294,32 @@ class _Builder:
         self._anchors: dict[str, Tree] = {}
         self._count = 0
         self._documents = 0
+        self._takers: dict[type, Callable[[Any], bool]] = {
+            yaml.ScalarEvent: self._scalar,
+            yaml.AliasEvent: self._alias,
+            yaml.MappingStartEvent: self._start,
+            yaml.SequenceStartEvent: self._start,
+            yaml.MappingEndEvent: self._end,
+            yaml.SequenceEndEvent: self._end,
+            yaml.DocumentStartEvent: self._document,
+            yaml.DocumentEndEvent: self._pass,
+            yaml.StreamStartEvent: self._pass,
+            yaml.StreamEndEvent: self._pass,
+        }
 
     def take(self, event: Any) -> bool:
         """Take one event; return whether reading can go on."""
-        if isinstance(event, yaml.ScalarEvent):
-            return self._scalar(event)
-        if isinstance(event, yaml.AliasEvent):
-            return self._alias(event)
-        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            return self._start(event)
-        if isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-            return self._end(event)
-        if isinstance(event, yaml.DocumentStartEvent):
-            self._documents += 1
-            if self._documents > 1:
-                span = self._span(event.start_mark, event.end_mark)
-                return self._stop(
-                    Code.YAML_SYNTAX, span, "a second document begins here", "one spec per file"
-                )
+        return self._takers[type(event)](event)
+
+    def _document(self, event: Any) -> bool:
+        self._documents += 1
+        if self._documents > 1:
+            span = self._span(event.start_mark, event.end_mark)
+            hint = "one spec per file"
+            return self._stop(Code.YAML_SYNTAX, span, "a second document begins here", hint)
+        return True
+
+    def _pass(self, event: Any) -> bool:
         return True
 
     def _span(self, start: Any, end: Any) -> Span:
@@ -392,14 +401,18 @@ class _Builder:
         return self._put(tree, None)
 
     def _scalar(self, event: Any) -> bool:
-        span = self._span(event.start_mark, event.end_mark)
-        if self._stack and self._stack[-1].values is not None and self._stack[-1].key is None:
-            return self._key(event.value, span)
-        self._check_tag(event)
+        base = self._base
+        span = Span(self._source, base + event.start_mark.index, base + event.end_mark.index)
+        if self._stack:
+            opened = self._stack[-1]
+            if opened.values is not None and opened.key is None:
+                return self._key(event.value, span)
+        if event.tag is not None:
+            self._check_tag(event)
         value: Scalar = event.value
         if event.implicit[0] and event.tag is None:
             value = resolve_scalar(event.value)
-            if isinstance(value, (int, float)) and len(event.value) > MAX_DIGITS:
+            if value is not event.value and len(event.value) > MAX_DIGITS:
                 self._sink.error(Code.BAD_VALUE, span, "a number of too many digits")
                 value = None
         return self._put(Tree(value, span), event.anchor)
@@ -452,12 +465,8 @@ class _Builder:
 
 def resolve_scalar(text: str) -> Scalar:
     """Return the value of a plain scalar under the YAML 1.2 core schema."""
-    if text in _NULL:
-        return None
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
-    if text[0] not in "-+.0123456789" or len(text) > 4 * MAX_DIGITS:
-        return text
+    if not text or text[0] not in "-+.0123456789" or len(text) > 4 * MAX_DIGITS:
+        return _WORDS.get(text, text)
     if _INT.fullmatch(text):
         # Python refuses to convert very long numbers; such a text stays one, and is reported.
         return int(text, 0 if text[:2] in ("0o", "0x") else 10) if len(text) < 4000 else text

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from operator import is_
 from typing import Any
 
 from graphspec.errors import Code, Related, Sink, Span, arrows
@@ -149,27 +150,26 @@ def evaluate(
         via: For the body of a block the node that uses it, which every span then carries.
         names: Whether ``$t`` in a text stands for the value of ``t``.
     """
-    if isinstance(tree.value, dict):
-        values = {
-            key: evaluate(child, scope, sink, via, names) for key, child in tree.value.items()
-        }
+    value = tree.value
+    if isinstance(value, dict):
+        values = {key: evaluate(child, scope, sink, via, names) for key, child in value.items()}
         if via is not None:
             keys = {key: _moved(span, via) for key, span in tree.keys.items()}
             return mapping(values, _moved(tree.span, via), keys)
-        if all(values[key] is child for key, child in tree.value.items()):
+        if all(map(is_, values.values(), value.values())):
             return tree
         return mapping(values, tree.span, tree.keys)
-    if isinstance(tree.value, list):
-        items = [evaluate(child, scope, sink, via, names) for child in tree.value]
-        if via is None and all(new is old for new, old in zip(items, tree.value, strict=True)):
+    if isinstance(value, list):
+        items = [evaluate(child, scope, sink, via, names) for child in value]
+        if via is None and all(map(is_, items, value)):
             return tree
         return sequence(items, _moved(tree.span, via))
     if via is not None:
-        tree = Tree(tree.value, _moved(tree.span, via))
-    if isinstance(tree.value, str):
-        if tree.value.startswith("="):
+        tree = Tree(value, _moved(tree.span, via))
+    if isinstance(value, str):
+        if value.startswith("="):
             return _evaluated(tree, scope, sink)
-        if names and "$" in tree.value:
+        if names and "$" in value:
             return _named(tree, scope, sink)
     return tree
 

@@ -314,3 +314,31 @@ def test_include_brings_blocks_and_variables_and_nothing_else(tmp_path: Path) ->
     spec.write_text(text.replace("lib.yaml", "libs.yaml"))
     with pytest.raises(SpecError, match=r"spec.yaml:4:10: error\[file-not-found\]"):
         compiler.check(spec)
+
+
+def test_instances_share_what_they_read_alike_and_nothing_else() -> None:
+    blocks = """blocks:
+  cell:
+    parameters: {units: 8, kind: relu}
+    nodes:
+      a: {op: fc, from: input, units: =units, activation: $kind}
+      b: {op: fc, from: a, units: [=units, =8 + index], dropout: =index / 4}
+"""
+    nodes = (
+        "nodes:\n  c: {each: {k: [relu, gelu]}, block: cell, from: image, kind: $k, repeat: 2}\n"
+    )
+    found = flat(blocks + nodes)
+    assert {name: node["activation"] for name, node in found.items() if name.endswith("a")} == {
+        "c.relu.0.a": "relu",
+        "c.relu.1.a": "relu",
+        "c.gelu.0.a": "gelu",
+        "c.gelu.1.a": "gelu",
+    }
+    assert [found[f"c.gelu.{i}.b"]["units"] for i in (0, 1)] == [[8, 8], [8, 9]]
+    assert [found[f"c.gelu.{i}.b"]["dropout"] for i in (0, 1)] == [0, 0.25]
+
+
+def test_the_lists_of_all_instances_are_counted() -> None:
+    blocks = "blocks:\n  cell: {nodes: {a: {op: fc, from: input, units: =range(2000)}}}\n"
+    found = message(blocks + "nodes:\n  c: {block: cell, from: image, repeat: 200}\n")
+    assert "expressions make lists of more than 300,000 values" in found

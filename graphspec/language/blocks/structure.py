@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 from graphspec.errors import Code, Sink, Span
 from graphspec.language.blocks.bodies import without_structure
 from graphspec.language.blocks.clones import second, shares_a_layer
-from graphspec.language.blocks.declare import read_blocks
+from graphspec.language.blocks.declare import STRUCTURE, read_blocks
 from graphspec.language.blocks.flat import flatten
 from graphspec.language.blocks.instances import declare, instance_of
 from graphspec.language.blocks.members import Alias, Frame, Group, Leaf, Lost, Member
@@ -129,7 +129,9 @@ def _member(work: Work, frame: Frame, name: str) -> Member:
         work.sink.error(Code.BAD_NAME, key, f"`{name}` cannot be a name in a block", hint)
         made = Lost(full)
     else:
-        made = _each(work, frame, tree, key, Site(full, frame.scope))
+        multiplied = any(word in tree.mapping for word in STRUCTURE)
+        make = _each if multiplied else _one
+        made = make(work, frame, tree, key, Site(full, frame.scope))
     frame.open.discard(name)
     frame.members[name] = made
     return made
