@@ -26,6 +26,14 @@ from graphspec.ops.registry import Op
 Schema = dict[str, Any]
 
 _EXPRESSION: Schema = {"$ref": "#/definitions/expression"}
+_SHORT_FORMS = {
+    "optimizer": ("string",),
+    "balance": ("string",),
+    "schedule": ("string",),
+    "clip": ("number",),
+    "ema": ("number", "boolean"),
+}
+"""Keys of ``train:`` whose value may be one scalar, and of which types."""
 _NODE_KEYS = ("from", "each", "copies", "repeat", "when", "trainable", "init", "tie")
 
 
@@ -54,12 +62,11 @@ def schema() -> Schema:
     spec = _of_model(Spec, definitions)
     properties = spec["properties"]
     properties["data"] = {"anyOf": [{"type": "string"}, properties["data"]]}
-    optimizer = definitions["Train"]["properties"]["optimizer"]
-    definitions["Train"]["properties"]["optimizer"] = {"anyOf": [{"type": "string"}, optimizer]}
-    definitions["Optimizer"]["additionalProperties"] = True
-    balance = definitions["Train"]["properties"]["balance"]
-    definitions["Train"]["properties"]["balance"] = {"anyOf": [{"type": "string"}, balance]}
-    definitions["Balance"]["additionalProperties"] = True
+    recipe = definitions["Train"]["properties"]
+    for key, kinds in _SHORT_FORMS.items():
+        recipe[key] = {"anyOf": [*({"type": kind} for kind in kinds), recipe[key]]}
+    for name in ("Optimizer", "Balance", "Schedule", "Group"):
+        definitions[name]["additionalProperties"] = True
     tasks = properties["tasks"]
     tasks["additionalProperties"] = {"anyOf": [tasks["additionalProperties"], {"type": "null"}]}
     properties["vars"] = {"type": "object", "description": properties["vars"]["description"]}

@@ -40,7 +40,11 @@ _INCLUDED = ("blocks", "vars")
 """What ``include`` brings in of a file."""
 
 _NOT_INHERITED = ("name", "description", "graphspec")
-_SHORT_FORMS = {("data",): "source", ("train", "optimizer"): "name"}
+_SHORT_FORMS = {
+    ("data",): "source",
+    ("train", "optimizer"): "name",
+    ("train", "schedule"): "name",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,6 +275,16 @@ def parse(text: str) -> Expression:
     Raises:
         ExpressionError: If it is not an expression.
     """
+    stripped, body = parse_body(text)
+    return Expression(stripped, body, free_names(body))
+
+
+def parse_body(text: str) -> tuple[str, ast.expr]:
+    """Return what follows the ``=`` without spaces around it, and its syntax tree.
+
+    Raises:
+        ExpressionError: If it is not an expression.
+    """
     if len(text) > MAX_LENGTH:
         message = f"it is longer than {MAX_LENGTH} characters"
         raise ExpressionError(message)
@@ -292,10 +302,15 @@ def parse(text: str) -> Expression:
     except (ValueError, RecursionError, MemoryError) as error:
         message = "it is nested too deeply or has characters that do not belong"
         raise ExpressionError(message) from error
-    return Expression(stripped, body, _free_names(body))
+    return stripped, body
 
 
-def _free_names(body: ast.expr) -> dict[str, int]:
+def free_names(body: ast.expr) -> dict[str, int]:
+    """Return the variables that a syntax tree reads, each with its first offset.
+
+    Raises:
+        ExpressionError: If it calls a function that there is not.
+    """
     names: dict[str, int] = {}
     bound: set[str] = set()
     comprehensions = 0

@@ -24,6 +24,7 @@ from graphspec.language.compose import SECTIONS
 from graphspec.language.expressions import ExpressionError
 from graphspec.language.expressions import parse as parse_expression
 from graphspec.language.forms import NodeSpec, parse_node
+from graphspec.language.metric_expressions import evaluate_train
 from graphspec.language.reader import Tree, dump, mapping, walk
 from graphspec.language.recipe import Data, Train
 from graphspec.language.scope import (
@@ -281,12 +282,13 @@ def _note_names(blocks: Tree, scope: Scope) -> None:
 
 
 def _evaluated(tree: Tree, scope: Scope, unrolled: Unrolled | None, sink: Sink) -> Tree:
-    values = {
-        key: child
-        if key in ("vars", "extends", "blocks", "nodes")
-        else evaluate(child, scope, sink)
-        for key, child in (tree.mapping or {}).items()
-    }
+    values: dict[str, Tree] = {}
+    for key, child in (tree.mapping or {}).items():
+        if key in ("vars", "extends", "blocks", "nodes"):
+            values[key] = child
+        else:
+            work_out = evaluate_train if key == "train" else evaluate
+            values[key] = work_out(child, scope, sink)
     if unrolled is not None:
         values["nodes"] = unrolled.nodes
     return mapping(values, tree.span, tree.keys)

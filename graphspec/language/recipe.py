@@ -7,43 +7,23 @@ that room.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field
 
 from graphspec.language.balance import Balance
 from graphspec.language.data import Data as Data
+from graphspec.language.learning import (
+    Average,
+    Checkpoints,
+    Clip,
+    EarlyStopping,
+    Group,
+    Names,
+    Optimizer,
+    Schedule,
+)
 from graphspec.language.section import Section as Section
-
-
-class EarlyStopping(Section):
-    """When to stop before the last epoch."""
-
-    metric: str = "train/loss"
-    """What is watched: `train/loss`, `validation/loss`, or a task's: `validation/fine/top1`."""
-    patience: int = Field(10, ge=1)
-    """Epochs without improvement before stopping."""
-    min_delta: float = Field(0.001, ge=0.0)
-    """Least change that counts as an improvement."""
-
-
-class Optimizer(Section):
-    """An optimizer of torch.optim; every further key is an argument of its constructor."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str = "Adam"
-    """Class name in torch.optim, e.g. `Adam`, `SGD`, `AdamW`."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The constructor's arguments besides the learning rate."""
-        return dict(self.model_extra or {})
 
 
 class Train(Section):
@@ -60,11 +40,30 @@ class Train(Section):
     balance: Balance = Balance()
     """How the tasks' losses become one gradient: a method, or a mapping of `method` and its
     arguments."""
+    groups: list[Group] = Field(default_factory=list)
+    """Parameters that learn otherwise: `[{nodes: trunk, lr: 1e-5}, {nodes: fc, freeze: true}]`."""
+    schedule: Schedule | None = None
+    """How the learning rate changes: a scheduler by name, or a mapping of `name` and arguments."""
+    clip: Clip | None = None
+    """Limits of the gradients: `{norm: 1}`, `{value: 0.5}`; a number is the norm."""
+    accumulate: int = Field(1, ge=1)
+    """Batches whose gradients make one step of the optimizer, as their mean."""
+    ema: Average | None = None
+    """Moving average of the weights, which is judged and kept instead; a number is its decay."""
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    """Of what a forward pass computes: `bf16` and `fp16` are mixed precision (autocast)."""
+    compile: bool = False
+    """Whether steps run through torch.compile."""
+    deterministic: bool = False
+    """Whether only deterministic algorithms may be used; it concerns GPUs."""
     early_stopping: EarlyStopping | None = None
     """When to stop early; absent: never."""
-    best: str = "validation/loss"
-    """Metric that chooses the `best` checkpoint; losses and errors are minimised, the rest
-    maximised."""
+    best: Names = "validation/loss"
+    """What chooses the `best` checkpoint: a metric, an expression over metrics such as
+    `=fine.top1 + 0.5*coarse.top1`, or a list, of which none may get worse. Losses and errors are
+    minimised, the rest maximised."""
+    checkpoint: Checkpoints = Checkpoints()
+    """When the state is saved and how many are kept: `{every: 500, keep: 3}`."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of weights, data order, augmentation, dropout and the validation split."""
     device: str = "auto"

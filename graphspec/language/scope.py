@@ -302,6 +302,11 @@ def is_broken(tree: Tree) -> bool:
     return tree.broken
 
 
+def broken_tree(span: Span) -> Tree:
+    """Return what stands for a value that could not be worked out, which was reported."""
+    return _tree(BROKEN, span)
+
+
 def _tree(value: Any, span: Span) -> Tree:
     if isinstance(value, list):
         return sequence([_tree(item, span) for item in value], span)

@@ -12,7 +12,7 @@ from graphspec.errors import Code, Sink, Span
 from graphspec.language import labels
 from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec, TaskType
-from graphspec.training import devices, losses, metrics, optimizers
+from graphspec.training import devices, groups, judging, losses, optimizers, schedules
 from graphspec.training.balancing import choice as balancing
 from graphspec.training.optimizers import Spans
 
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from graphspec.language.models import Spec
 
 
-def check(train: Train, tasks: Mapping[str, TaskSpec] | None, sink: Sink, span: Spans) -> None:
+def check(
+    train: Train,
+    tasks: Mapping[str, TaskSpec] | None,
+    sink: Sink,
+    span: Spans,
+    graph: Graph | None = None,
+) -> None:
     """Report the mistakes of a ``train:`` section that its model cannot see.
 
     Nothing depends on this machine: a spec for CUDA is valid on a laptop.
@@ -30,13 +36,18 @@ def check(train: Train, tasks: Mapping[str, TaskSpec] | None, sink: Sink, span: 
         train: The recipe.
         tasks: The tasks that are predicted, or None where they are not known; then names of metrics
             are not looked at.
-        sink: Where mistakes go: ``bad-value``, ``unknown-argument``, ``bad-argument``,
-            ``bad-device``.
+        sink: Where mistakes go: ``bad-value``, ``unknown-argument``, ``missing-argument``,
+            ``bad-argument``, ``unknown-node``, ``bad-expression``, ``bad-device``.
         span: Where a path of the spec stands, e.g. ``("train", "optimizer", "betas")``.
+        graph: The typed graph, or None where it is not known; then patterns of nodes are not
+            looked at.
     """
     optimizers.check(train, sink, span)
+    schedules.check(train, sink, span)
+    groups.check(train, graph, sink, span)
+    tasks = graph.tasks if graph is not None else tasks
     if tasks is not None:
-        metrics.check(train, tasks, sink, span)
+        judging.check(train, tasks, sink, span)
     if devices.kind(train.device) is None:
         message = f"`device: {train.device}` is no device"
         hint = "write `auto`, `cpu`, `cuda`, `cuda:1` or `mps`"
@@ -71,10 +82,10 @@ def check_recipe(spec: Spec, graph: Graph | None, sink: Sink) -> None:
     """
     tasks = None if graph is None else graph.tasks
 
-    def span(path: tuple[str, ...], key: bool = False) -> Span | None:
+    def span(path: tuple[str | int, ...], key: bool = False) -> Span | None:
         return spec.locate(*path, key=key)
 
-    check(spec.train, tasks, sink, span)
+    check(spec.train, tasks, sink, span, graph)
     balancing.check(spec.train.balance, graph, sink, span)
     losses.check(spec.tasks, _kinds(spec, graph), _classes(spec, graph), sink, span)
     if tasks is not None:

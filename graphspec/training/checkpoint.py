@@ -1,116 +1,24 @@
-"""Checkpoints: the state of a run as one value, and that value as a file.
+"""Checkpoints as files: written whole or not at all, with checksums that reading verifies.
 
-`State` is everything that decides how a run goes on, so a run that is resumed from it takes the
-same steps, bit for bit, as one that was never interrupted. Files are written atomically and read
-with ``weights_only=True``: a checkpoint is data and runs no code.
+Files are read with ``weights_only=True``: a checkpoint is data and runs no code. The newest state
+is ``last.pt``; the ones before it stay in ``checkpoints/`` as far as the recipe wants them, so that
+one damaged file does not end a run.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from graphspec.errors import Code, fail
-from graphspec.training import optimizers
-from graphspec.training.balancing.balancer import Balancer
-from graphspec.training.folder import replacing
-
-FORMAT = 2
-"""Version of the layout of a checkpoint."""
-
-_PROGRESS = (
-    "epoch", "step", "global_step", "seconds", "epoch_seconds", "totals",
-    "best_value", "best_epoch", "best_step", "watched", "waited", "finished",
-)  # fmt: skip
-
-
-@dataclass
-class State:
-    """Where a run is. Random numbers (dropout) are read from and put back into torch itself.
-
-    Attributes:
-        model: The model, with its weights and buffers.
-        optimizer: The optimizer, with its moments.
-        balancer: What turns the tasks' losses into gradients, with what it learned.
-        epoch: Epochs done, their evaluation included.
-        step: Steps done in the current epoch.
-        global_step: Steps done in all.
-        seconds: Time of the epochs that are done, evaluation included.
-        epoch_seconds: Training time of the current epoch.
-        totals: Sums of the metrics of the current epoch (`Meter.state_dict`).
-        best_value: Best value so far of the metric that chooses the weights to keep.
-        best_epoch: Its epoch, from 1.
-        best_step: Steps done in all at its end.
-        watched: Best value so far of the metric of early stopping.
-        waited: Epochs since then.
-        finished: Why training is over (``epochs``, ``early-stopping``), or None.
-    """
-
-    model: nn.Module
-    optimizer: Optimizer
-    balancer: Balancer
-    epoch: int = 0
-    step: int = 0
-    global_step: int = 0
-    seconds: float = 0.0
-    epoch_seconds: float = 0.0
-    totals: dict[str, Any] = field(default_factory=dict)
-    best_value: float | None = None
-    best_epoch: int = 0
-    best_step: int = 0
-    watched: float | None = None
-    waited: int = 0
-    finished: str | None = None
-
-    def finite(self) -> bool:
-        """Return whether all weights and buffers are; it synchronises with the device."""
-        floats = [t for t in self.model.state_dict().values() if t.is_floating_point()]
-        return not floats or bool(torch.stack([t.isfinite().all() for t in floats]).all())
-
-    def capture(self, spec_hash: str) -> dict[str, Any]:
-        """Return the state as plain data and tensors.
-
-        Args:
-            spec_hash: Content hash of the topology, which a checkpoint must match.
-        """
-        return {
-            "format": FORMAT,
-            "kind": "state",
-            "spec_hash": spec_hash,
-            "progress": {name: getattr(self, name) for name in _PROGRESS},
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "balancer": self.balancer.state_dict(),
-            "random": _random_states(),
-        }
-
-    def restore(self, saved: Mapping[str, Any]) -> None:
-        """Go back to what `capture` gave, random numbers included."""
-        self.model.load_state_dict(saved["model"])
-        optimizers.restore(self.optimizer, saved["optimizer"])
-        self.balancer.load_state_dict(saved["balancer"])
-        for name in _PROGRESS:
-            setattr(self, name, saved["progress"][name])
-        _set_random_states(saved["random"])
-
-    def weights(self, spec_hash: str) -> dict[str, Any]:
-        """Return the weights alone, with the epoch they are of."""
-        return {
-            "format": FORMAT,
-            "kind": "weights",
-            "spec_hash": spec_hash,
-            "epoch": self.best_epoch,
-            "step": self.best_step,
-            "value": self.best_value,
-            "model": self.model.state_dict(),
-        }
+from graphspec.errors import Code, SpecError, fail
+from graphspec.training.folder import KEPT, LAST, explained_writing, replacing
+from graphspec.training.state import FORMAT, Origin, State, weights_of
 
 
 def save(value: Mapping[str, Any], path: Path) -> None:
@@ -129,12 +37,75 @@ def save(value: Mapping[str, Any], path: Path) -> None:
             raise
 
 
-def load(path: Path, spec_hash: str | None = None) -> dict[str, Any]:
+def keep(state: State, origin: Origin, run: Path, number: int) -> None:
+    """Save a state as ``last.pt`` and keep what that was.
+
+    The old file gets a second name before the new one takes its place, so at no moment there is
+    less than one whole state.
+
+    Args:
+        state: The state.
+        origin: Of which topology it is.
+        run: The run folder.
+        number: How many states are kept, this one included.
+
+    Raises:
+        SpecError: ``disk-full`` or ``cannot-write``; the old states are still there.
+    """
+    last, kept = run / LAST, run / KEPT
+    moved = state.saved_step not in (None, state.global_step)
+    if number > 1 and moved and last.is_file():
+        with explained_writing(kept):
+            kept.mkdir(exist_ok=True)
+            _second_name(last, kept / f"step-{state.saved_step:09d}.pt")
+    save(state.capture(origin), last)
+    state.saved_step = state.global_step
+    for old in kept_states(run)[max(0, number - 1) :]:
+        old.unlink(missing_ok=True)
+
+
+def kept_states(run: Path) -> list[Path]:
+    """Return the states of a run that are older than ``last.pt``, newest first."""
+    return sorted((run / KEPT).glob("step-*.pt"), reverse=True)
+
+
+def latest(run: Path, origin: Origin) -> tuple[dict[str, Any], Path, list[Path]] | None:
+    """Read the newest state of a run that is whole.
+
+    Args:
+        run: The run folder.
+        origin: The topology that it must be of.
+
+    Returns:
+        The state, its file, and newer files that are missing or damaged; None where the run has no
+        state at all.
+
+    Raises:
+        SpecError: ``bad-checkpoint`` if none is whole, ``run-mismatch``.
+    """
+    files = [run / LAST, *kept_states(run)]
+    if not any(path.exists() for path in files):
+        return None
+    passed: list[Path] = []
+    first: SpecError | None = None
+    for path in files:
+        try:
+            return load(path, origin), path, passed
+        except SpecError as error:
+            if error.diagnostics[0].code is not Code.BAD_CHECKPOINT:
+                raise
+            first = first or error
+            passed.append(path)
+    assert first is not None
+    raise first
+
+
+def load(path: Path, origin: Origin | None = None) -> dict[str, Any]:
     """Read a checkpoint into the CPU's memory.
 
     Args:
         path: The file.
-        spec_hash: Content hash of the topology that it must be of, or None for any.
+        origin: The topology that it must be of, or None for any.
 
     Raises:
         SpecError: ``bad-checkpoint`` if it is missing, damaged or no checkpoint of graphspec,
@@ -155,31 +126,44 @@ def load(path: Path, spec_hash: str | None = None) -> dict[str, Any]:
     if value["format"] != FORMAT:
         message = f"`{path}` has the format {value['format']}; this graphspec reads {FORMAT}"
         raise fail(Code.BAD_CHECKPOINT, message, "use the graphspec that wrote it")
-    if spec_hash is not None and value.get("spec_hash") != spec_hash:
-        message = f"`{path}` belongs to another topology"
-        hint = "train the changed spec as a new run, with another `--out`"
-        raise fail(Code.RUN_MISMATCH, message, hint)
+    if origin is not None and value.get("spec_hash") != origin.spec_hash:
+        from graphspec.training.mismatch import another_topology
+
+        raise another_topology(path, str(value.get("spec", "")), origin.spec)
     return value
 
 
-def _damaged(path: Path) -> Exception:
+def load_weights(run: Path, name: str, origin: Origin | None) -> dict[str, Any]:
+    """Read the weights that a run is judged by.
+
+    Args:
+        run: The run folder.
+        name: ``best`` or ``last``.
+        origin: The topology that they must be of, or None for any.
+
+    Returns:
+        ``model``, the weights by name; ``epoch``, the epoch they are of; and what else is there.
+
+    Raises:
+        SpecError: See `load`.
+    """
+    saved = load(run / f"{name}.pt", origin)
+    epoch = saved["epoch"] if "epoch" in saved else saved["progress"]["epoch"]
+    return {**saved, "model": weights_of(saved), "epoch": epoch}
+
+
+def _second_name(path: Path, other: Path) -> None:
+    """Give a file a second name, or where the file system has no such thing, copy it."""
+    other.unlink(missing_ok=True)
+    try:
+        os.link(path, other)
+    except OSError:
+        part = other.with_name(f".{other.name}.part")
+        shutil.copyfile(path, part)
+        part.replace(other)
+
+
+def _damaged(path: Path) -> SpecError:
     message = f"`{path}` is damaged or no checkpoint"
     hint = f"`{path.parent}` may hold another one (`last.pt`, `best.pt`); otherwise train again"
     return fail(Code.BAD_CHECKPOINT, message, hint)
-
-
-def _random_states() -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
-    if torch.backends.mps.is_available():
-        states["mps"] = torch.mps.get_rng_state()
-    return states
-
-
-def _set_random_states(states: Mapping[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"])
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"])
-    if "mps" in states and torch.backends.mps.is_available():
-        torch.mps.set_rng_state(states["mps"])

@@ -15,6 +15,7 @@ from graphspec.language.files import replacing
 from graphspec.training import checkpoint as checkpoints
 from graphspec.training import folder, setup
 from graphspec.training.run import Run
+from graphspec.training.state import origin_of
 
 if TYPE_CHECKING:
     from torch import fx
@@ -88,7 +89,7 @@ def export(
     if weights is not None:
         known = model.state_dict()
         model.load_state_dict({k: v for k, v in weights["model"].items() if k in known})
-        epoch = weights["epoch"] if "epoch" in weights else weights["progress"]["epoch"]
+        epoch = weights["epoch"]
     spec = checked.spec
     stem = re.sub(r"[^\w.-]+", "-", spec.name).strip("-.") or "model"
     file = Path(f"{stem}{TARGETS[target]}" if path is None else path)
@@ -149,7 +150,7 @@ def _opened(
         hint = did_you_mean(checkpoint, CHECKPOINTS, "values of --checkpoint")
         raise fail(Code.BAD_OPTION, message, hint)
     spec = compiler.load(run / folder.SPEC)
-    weights = checkpoints.load(run / f"{checkpoint}.pt", spec.hash())
+    weights = checkpoints.load_weights(run, checkpoint, origin_of(spec))
     portable = setup.portable(spec, folder.read_json(run / folder.ENVIRONMENT))
     return compiler.check(portable), weights
 

@@ -25,6 +25,7 @@ SPEC = "spec.yaml"
 ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"
 LAST = "last.pt"
+KEPT = "checkpoints"
 BEST = "best.pt"
 GRAPH = "graph.svg"
 CURVES = "curves.png"
@@ -213,7 +214,7 @@ def rewind(folder: Path, epoch: int) -> None:
     lines = [json.dumps(r, allow_nan=False, ensure_ascii=False) + "\n" for r in kept]
     write_text(folder / METRICS, "".join(lines))
     with explained_writing(folder):
-        for part in folder.glob(".*.part"):
+        for part in (*folder.glob(".*.part"), *(folder / KEPT).glob(".*.part")):
             part.unlink(missing_ok=True)
         (folder / SUMMARY).unlink(missing_ok=True)
 

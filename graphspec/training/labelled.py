@@ -13,6 +13,7 @@ from graphspec.data import targets
 from graphspec.errors import Code, fail
 from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec
+from graphspec.training import judging
 
 if TYPE_CHECKING:
     from graphspec.data.dataset import DataSet
@@ -63,10 +64,7 @@ def check_measurable(recipe: Train, labelled: Labelled, data: str) -> None:
     Raises:
         SpecError: ``data-mismatch`` where a split has no label of the task whose metric is asked.
     """
-    asked = {"best": recipe.best}
-    if recipe.early_stopping is not None:
-        asked["early_stopping.metric"] = recipe.early_stopping.metric
-    for key, metric in asked.items():
+    for key, metric in judging.metrics_of(recipe):
         split, *rest = metric.split("/")
         if len(rest) == 2 and not labelled[rest[0]][split]:
             message = f"`{key}: {metric}` cannot be measured: no {split} sample of `{data}` has a "

@@ -1,67 +1,19 @@
-"""Metrics of a run: which there are, which value is better, and the running means of an epoch.
-
-A metric is named ``SPLIT/loss`` or ``SPLIT/TASK/NAME``, e.g. ``validation/fine/top1``; the names
-are those of `graphspec.training.measures`.
-"""
+"""The running means of an epoch: losses and metrics, named as in `graphspec.training.measures`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from graphspec.errors import Code, Sink, did_you_mean
-from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec
-from graphspec.training import measures
 from graphspec.training.losses import Losses
-from graphspec.training.observer import Record
-from graphspec.training.optimizers import Spans
 from graphspec.training.statistics import statistics
-
-SPLITS = ("train", "validation")
-"""Splits by whose metrics a run may be steered; the test split is for the end alone."""
 
 _PENDING_LIMIT = 1 << 18
 """Outputs that are kept before they are counted: 1 MiB in float32, which a cache still holds."""
-
-
-def better(metric: str, value: float, best: float | None, margin: float = 0.0) -> bool:
-    """Return whether ``value`` improves on ``best`` by more than ``margin``."""
-    if best is None:
-        return True
-    return value < best - margin if measures.minimised(metric) else value > best + margin
-
-
-def value(metric: str, records: Iterable[Record]) -> float:
-    """Return a metric of an epoch, e.g. ``validation/fine/top1``, from the epoch's records."""
-    split, name = metric.split("/", 1)
-    return float(next(r for r in records if r["split"] == split)[name])
-
-
-def check(train: Train, tasks: Mapping[str, TaskSpec], sink: Sink, span: Spans) -> None:
-    """Report metrics in a recipe that no epoch will have.
-
-    Args:
-        train: The recipe; its ``best`` and ``early_stopping.metric`` are looked at.
-        tasks: The tasks that the model predicts.
-        sink: Where ``bad-value`` goes.
-        span: Where a path of the spec stands.
-    """
-    known = [f"{split}/{name}" for split in reversed(SPLITS) for name in measures.of_tasks(tasks)]
-    asked: dict[tuple[str, ...], str] = {("train", "best"): train.best}
-    if train.early_stopping is not None:
-        asked["train", "early_stopping", "metric"] = train.early_stopping.metric
-    for path, metric in asked.items():
-        if metric in known:
-            continue
-        message = f"`{path[-1]}: {metric}` is no metric of this spec"
-        hint = did_you_mean(metric, known, "metrics")
-        if metric.startswith("test/"):
-            hint = "the test split is kept for the end; choose by `validation/...`"
-        sink.error(Code.BAD_VALUE, span(path), message, hint)
 
 
 class Meter:

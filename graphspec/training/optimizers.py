@@ -11,13 +11,14 @@ import torch
 from torch.optim import Optimizer
 
 from graphspec.errors import Code, Sink, Span, did_you_mean
+from graphspec.language.learning import Group
 from graphspec.language.recipe import Train
 
 
 class Spans(Protocol):
     """Tells where a path of a spec stands, such as ``("train", "optimizer", "betas")``."""
 
-    def __call__(self, path: tuple[str, ...], key: bool = False) -> Span | None:
+    def __call__(self, path: tuple[str | int, ...], key: bool = False) -> Span | None:
         """Return the place of the value, or of the key itself."""
 
 
@@ -30,6 +31,10 @@ _UNFIT = {
 
 _OURS = {"params": None, "lr": "train.lr", "fused": "train.fused"}
 """Arguments that the recipe sets under another key."""
+
+_WAYS = ("fused", "foreach", "capturable", "differentiable", "params")
+"""Arguments of a constructor that are not for one group of parameters alone."""
+_GROUP_KEYS = ("nodes", "freeze", "unfreeze_at", "freeze_at")
 
 
 def table() -> dict[str, Callable[..., Optimizer]]:
@@ -75,18 +80,20 @@ def check(train: Train, sink: Sink, span: Spans) -> None:
         _check_values(train, sink, span)
 
 
-def make(train: Train, parameters: Iterable[torch.nn.Parameter]) -> tuple[Optimizer, bool]:
+def make(
+    train: Train, parameters: Iterable[torch.nn.Parameter] | Iterable[dict[str, Any]]
+) -> tuple[Optimizer, bool]:
     """Build the optimizer of a recipe that was checked.
 
     Args:
         train: The recipe.
-        parameters: What it optimises, each once.
+        parameters: What it optimises, each once; or groups of them with arguments of their own.
 
     Returns:
         The optimizer, and whether it uses its fused implementation.
     """
     kind = table()[train.optimizer.name]
-    arguments: dict[str, Any] = {"lr": train.lr, **_plain(train.optimizer.arguments)}
+    arguments: dict[str, Any] = {"lr": train.lr, **plain(train.optimizer.arguments)}
     params = list(parameters)
     rivals = any(arguments.get(key) for key in ("foreach", "differentiable"))
     if train.fused and not rivals and "fused" in _parameters(kind):
@@ -127,11 +134,6 @@ def _parameters(kind: Callable[..., Optimizer]) -> tuple[str, ...]:
     return tuple(inspect.signature(kind).parameters)
 
 
-def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments as constructors want them: a list of the spec is a tuple."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
-
-
 def _check_values(train: Train, sink: Sink, span: Spans) -> None:
     """Try the arguments on one small parameter, a step included: some are only looked at there."""
     for key in [None, *train.optimizer.arguments]:
@@ -148,15 +150,65 @@ def _check_values(train: Train, sink: Sink, span: Spans) -> None:
     sink.error(Code.BAD_ARGUMENT, span(("train", "optimizer")), message)
 
 
-def _trial(train: Train, arguments: Mapping[str, Any]) -> str | None:
-    """Return what torch says against the arguments, or None."""
+def small(train: Train) -> Optimizer | None:
+    """Return a recipe's optimizer of one small parameter, to try things on.
+
+    Returns:
+        None where the recipe's optimizer or its arguments are wrong.
+    """
+    known = table().get(train.optimizer.name)
+    if known is None or _trial(train, train.optimizer.arguments) is not None:
+        return None
+    return known([_parameter()], lr=train.lr, **plain(train.optimizer.arguments))
+
+
+def check_group(
+    train: Train, group: Group, path: tuple[str | int, ...], sink: Sink, span: Spans
+) -> None:
+    """Report what a group of parameters states that the optimizer does not have.
+
+    Args:
+        train: The recipe.
+        group: The group.
+        path: Where it stands.
+        sink: Where ``unknown-argument`` and ``bad-argument`` go.
+        span: Where a path of the spec stands.
+    """
+    optimizer = small(train)
+    if optimizer is None:
+        return
+    name = train.optimizer.name
+    known = [key for key in optimizer.defaults if key not in _WAYS]
+    for key, value in group.arguments.items():
+        if key not in known:
+            message = f"`{key}` is no argument of `{name}` for a group of parameters"
+            hint = did_you_mean(key, [*_GROUP_KEYS, *known], "keys of a group", limit=20)
+            sink.error(Code.UNKNOWN_ARGUMENT, span((*path, key), key=True), message, hint)
+            continue
+        problem = _trial(train, {**train.optimizer.arguments, key: value})
+        if problem is not None:
+            message = f"`{key}: {value}` does not suit `{name}`: {problem}"
+            sink.error(Code.BAD_ARGUMENT, span((*path, key)), message)
+
+
+def plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments as constructors want them: a list of the spec is a tuple."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+
+
+def _parameter() -> torch.nn.Parameter:
     parameter = torch.nn.Parameter(torch.zeros(2, 2))
     parameter.grad = torch.ones(2, 2)
+    return parameter
+
+
+def _trial(train: Train, arguments: Mapping[str, Any]) -> str | None:
+    """Return what torch says against the arguments, or None."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             kind = table()[train.optimizer.name]
-            kind([parameter], lr=train.lr, **_plain(arguments)).step()
+            kind([_parameter()], **{"lr": train.lr, **plain(arguments)}).step()
     except Exception as error:  # whatever a constructor makes of a wrong value, it is the value
         return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
     return None

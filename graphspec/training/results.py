@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from graphspec.language.signature import TaskSpec
-from graphspec.training import checkpoint, folder, kinship
-from graphspec.training.checkpoint import State
+from graphspec.training import checkpoint, folder, judging, kinship
 from graphspec.training.evaluation import Evaluation, coarse_tasks
-from graphspec.training.loop import Job, measure
+from graphspec.training.job import Job
+from graphspec.training.loop import measure
 from graphspec.training.observer import Record
 from graphspec.training.setup import Setup
+from graphspec.training.state import State
 
 FILES = (
     folder.REPORT, folder.CURVES, folder.GRAPH, folder.METRICS,
@@ -34,8 +35,8 @@ def conclude(job: Job, state: State, setup: Setup) -> dict[str, Any] | None:
     """
     from graphspec.training import curves, report
 
-    best = checkpoint.load(job.folder / folder.BEST, job.spec_hash)
-    state.model.load_state_dict(best["model"])
+    best = checkpoint.load(job.folder / folder.BEST, job.origin)
+    state.judged.load_state_dict(best["model"])
     found: dict[str, Evaluation] = {}
     for split in ("validation", "test"):
         stream = setup.batches(split)
@@ -79,8 +80,7 @@ def summarise(job: Job, state: State, setup: Setup, status: str) -> dict[str, An
         "step": state.step,
         "steps": len(job.train),
         "best": {
-            "metric": job.recipe.best,
-            "value": state.best_value,
+            **judging.summary(job.recipe.best, state.best_value),
             "epoch": state.best_epoch,
             "step": state.best_step,
         },

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from graphspec import compiler
 from graphspec.errors import Code, fail
 from graphspec.training import checkpoint, folder
-from graphspec.training.checkpoint import State
+from graphspec.training.observer import Observer
+from graphspec.training.state import State, origin_of
 
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
 
-_FREE = ("epochs", "early_stopping", "device", "tune_allocator")
+_FREE = ("epochs", "early_stopping", "checkpoint", "device", "tune_allocator")
 """Keys of ``train:`` that may differ from the run's."""
 
 
@@ -90,7 +91,7 @@ def resumed_spec(spec: Spec | str | Path | None, run: Path, changes: Changes) ->
     return compiler.load(stored, overrides=wanted) if wanted else stored
 
 
-def restore(run: Path, state: State, spec: Spec, epochs_asked: bool) -> None:
+def restore(run: Path, state: State, spec: Spec, epochs_asked: bool, observer: Observer) -> None:
     """Bring model, optimizer and progress to where the run's last checkpoint is.
 
     Args:
@@ -99,16 +100,21 @@ def restore(run: Path, state: State, spec: Spec, epochs_asked: bool) -> None:
         spec: The spec that the run goes on with.
         epochs_asked: Whether the user asked for a number of epochs, which also takes a run that
             had stopped early further.
+        observer: Who is told if the last checkpoint is damaged.
 
     Raises:
         SpecError: ``bad-checkpoint`` or ``run-mismatch``; ``bad-option`` if fewer epochs are asked
             for than have begun.
     """
-    path = run / folder.LAST
-    if path.exists():
-        saved = checkpoint.load(path, spec.hash())
+    found = checkpoint.latest(run, origin_of(spec))
+    if found is not None:
+        saved, path, passed = found
+        if passed:
+            names = " and ".join(f"`{each}`" for each in passed)
+            observer.warning(f"{names} cannot be read: the run goes on from `{path}`")
         try:
             state.restore(saved)
+            state.saved_step = None if passed else state.global_step
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
             message = f"`{path}` does not fit the run's spec"
             hint = f"was `{run / folder.SPEC}` edited? start a new run with another `--out`"
@@ -119,7 +125,7 @@ def restore(run: Path, state: State, spec: Spec, epochs_asked: bool) -> None:
         raise fail(Code.BAD_OPTION, message, f"ask for `--epochs {begun}` or more, or for none")
     if state.epoch < spec.train.epochs and (state.finished == "epochs" or epochs_asked):
         if state.finished == "early-stopping":
-            state.waited = 0
+            state.waited = [0] * len(state.waited)
         state.finished = None
     elif state.finished is None and state.epoch >= spec.train.epochs and not state.step:
         state.finished = "epochs"  # only the test split was missing

@@ -16,25 +16,27 @@ from graphspec.errors import Code, did_you_mean, fail
 from graphspec.ops import provenance
 from graphspec.training import (
     allocator,
-    checkpoint,
+    assembly,
     devices,
     environment,
     folder,
     kinship,
-    optimizers,
     results,
     resume,
     setup,
     start,
 )
-from graphspec.training.balancing import choice
-from graphspec.training.checkpoint import State
+from graphspec.training import checkpoint as checkpoints
+from graphspec.training.determinism import deterministic
 from graphspec.training.evaluation import evaluate as measure_split
 from graphspec.training.interrupts import Interrupts
-from graphspec.training.loop import Job, fit
+from graphspec.training.job import Job
+from graphspec.training.loop import fit
 from graphspec.training.observer import Header, Observer, Record, Silent
+from graphspec.training.precision import Precision
 from graphspec.training.resume import Changes
 from graphspec.training.setup import Setup
+from graphspec.training.state import State, origin_of
 
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
@@ -155,12 +157,14 @@ def train(
     with Interrupts() as stop, devices.explained_memory(recipe.batch_size):
         made = setup.prepare(checked, watcher)
         with _private_random_numbers(made.device):
-            state, fused = _fresh(made)
+            batches = assembly.learning_batches(made)
+            state, fused = assembly.start_state(made, len(batches))
             run_folder = folder.create(target, made.spec.name)
-            job = _job(made, run_folder, watcher, stop)
+            job = assembly.job_of(made, state, batches, run_folder, watcher, stop)
             header = start.describe(made, job, state, fused, threshold)
+            # The state first: a folder that counts as a run has one.
+            checkpoints.keep(state, job.origin, run_folder, 1)
             start.write(made, job, header)
-            checkpoint.save(state.capture(job.spec_hash), run_folder / folder.LAST)
             return _run(made, job, state, header)
 
 
@@ -200,9 +204,10 @@ def _resume(
             )
             raise fail(Code.RUN_MISMATCH, message, hint)
         with _private_random_numbers(made.device):
-            state, fused = _fresh(made)
-            resume.restore(run, state, own, asked)
-            job = _job(made, run, observer, stop)
+            batches = assembly.learning_batches(made)
+            state, fused = assembly.start_state(made, len(batches))
+            resume.restore(run, state, own, asked, observer)
+            job = assembly.job_of(made, state, batches, run, observer, stop)
             header = start.describe(made, job, state, fused, threshold)
             again = environment.collect(Path.cwd()) | {"epoch": state.epoch, "step": state.step}
             described["resumed"] = [*described.get("resumed", []), again]
@@ -263,14 +268,14 @@ def evaluate(
         with _private_random_numbers(made.device):
             model = made.model()
             model.load_state_dict(saved["model"])
-            found = measure_split(model, batches.epoch(0), made.losses, made.tasks, made.device)
+            judged = Precision(spec.train.precision, made.device).apply(model)
+            found = measure_split(judged, batches.epoch(0), made.losses, made.tasks, made.device)
     assert found is not None  # nothing interrupts it
-    epoch = saved["epoch"] if "epoch" in saved else saved["progress"]["epoch"]
     return {
         "name": spec.name,
         "split": split,
         "checkpoint": checkpoint,
-        "epoch": epoch,
+        "epoch": saved["epoch"],
         "samples": found.samples,
         "unit": made.data.unit,
         "seconds": found.seconds,
@@ -287,39 +292,12 @@ def evaluate(
 def _run(made: Setup, job: Job, state: State, header: Header) -> Run:
     """Train to the end and conclude; an interruption at any point leaves a resumable folder."""
     job.observer.start(header)
-    summary = results.conclude(job, state, made) if fit(job, state) else None
+    with deterministic(job.recipe.deterministic):
+        summary = results.conclude(job, state, made) if fit(job, state) else None
     if summary is None:
         summary = results.finish(job, results.summarise(job, state, made, "interrupted"))
     job.observer.end(summary)
     return Run(job.folder, summary)
-
-
-def _fresh(made: Setup) -> tuple[State, bool]:
-    """Return the state before the first step, and whether the optimizer is fused."""
-    model = made.model()
-    balancer = choice.make(made.recipe.balance, made.site(model))
-    optimizer, fused = optimizers.make(made.recipe, [*model.parameters(), *balancer.parameters()])
-    torch.manual_seed(made.recipe.seed)  # dropout; weights, order and augmentation have their own
-    return State(model, optimizer, balancer), fused
-
-
-def _job(made: Setup, path: Path, observer: Observer, stop: Interrupts) -> Job:
-    batches = made.batches("train", learning=True)
-    if batches is None or not len(batches):
-        message = f"the training split of `{made.data.name}` has too few samples for a step"
-        raise fail(Code.DATA_MISMATCH, message, "lower `data.validation`")
-    return Job(
-        folder=path,
-        recipe=made.recipe,
-        tasks=made.tasks,
-        losses=made.losses,
-        train=batches,
-        validation=made.batches("validation"),
-        device=made.device,
-        spec_hash=made.spec.hash(),
-        observer=observer,
-        stop=stop,
-    )
 
 
 def _private_random_numbers(device: torch.device) -> Any:
@@ -331,7 +309,7 @@ def _private_random_numbers(device: torch.device) -> Any:
 
 def _weights(path: Path, name: str, spec: Spec) -> dict[str, Any]:
     _choose("checkpoint", name, ("best", "last"))
-    return checkpoint.load(path / f"{name}.pt", spec.hash())
+    return checkpoints.load_weights(path, name, origin_of(spec))
 
 
 def _choose(option: str, value: str, known: tuple[str, ...]) -> None:

@@ -16,9 +16,10 @@ from graphspec.data import sources
 from graphspec.data.batches import Batches
 from graphspec.errors import Code, Diagnostic, fail
 from graphspec.graph import passes
+from graphspec.language.learning import Names
 from graphspec.language.recipe import Data, Train
 from graphspec.language.signature import TaskSpec
-from graphspec.training import check, class_weights, devices, labelled, losses
+from graphspec.training import check, class_weights, devices, judging, labelled, losses, measures
 from graphspec.training.balancing import choice
 from graphspec.training.balancing.site import Site
 from graphspec.training.losses import Losses
@@ -152,7 +153,7 @@ def prepare(checked: Checked, observer: Observer) -> Setup:
     told = choice.remark(spec.train.balance, graph, loss.weights)
     if told is not None:
         observer.warning(told)
-    recipe = _steerable(spec.train, bool(len(data.validation)), observer)
+    recipe = spec.train if len(data.validation) else _steerable(spec.train, tasks, observer)
     labelled.check_measurable(recipe, labels, data.name)
     return Setup(spec, recipe, spec.data, graph, data, tasks, loss, device, labels)
 
@@ -204,21 +205,36 @@ def _channels_last(model: nn.Module) -> None:
             each.data = each.data.to(memory_format=torch.channels_last)
 
 
-def _steerable(recipe: Train, validated: bool, observer: Observer) -> Train:
-    """Return the recipe; without a validation split its metrics are those of the train split."""
-    if validated:
-        return recipe
+def _steerable(recipe: Train, tasks: Mapping[str, TaskSpec], observer: Observer) -> Train:
+    """Return the recipe for an empty validation split: judged by metrics of the train split.
+
+    Raises:
+        SpecError: ``data-mismatch`` for a metric that the train split does not have.
+    """
     changes: dict[str, Any] = {}
-    if recipe.best.startswith("validation/"):
-        changes["best"] = recipe.best.replace("validation/", "train/", 1)
-    rule = recipe.early_stopping
-    if rule is not None and rule.metric.startswith("validation/"):
-        metric = rule.metric.replace("validation/", "train/", 1)
-        changes["early_stopping"] = rule.model_copy(update={"metric": metric})
-    if changes:
-        used = changes["best"] if "best" in changes else changes["early_stopping"].metric
-        observer.warning(f"the validation split is empty: the run is judged by `{used}` instead")
-    return recipe.model_copy(update=changes)
+    used: list[Names] = []
+    best = judging.on_train(recipe.best)
+    if best != recipe.best:
+        changes["best"] = best
+        used.append(best)
+    for key, part in (("early_stopping", recipe.early_stopping), ("schedule", recipe.schedule)):
+        if part is None or part.metric is None:
+            continue
+        metric = judging.on_train(part.metric)
+        if metric != part.metric:
+            changes[key] = part.model_copy(update={"metric": metric})
+            used.append(metric)
+    if used:
+        words = " and ".join(f"`{name}`" for name in judging.texts(used[0]))
+        observer.warning(f"the validation split is empty: the run is judged by {words} instead")
+    made = recipe.model_copy(update=changes)
+    known = measures.of_tasks(tasks, "train")
+    for key, metric in judging.metrics_of(made):
+        if metric.removeprefix("train/") not in known:
+            message = f"`{key}` needs a validation split, and it is empty: while the model learns "
+            message += f"there is no `{metric.removeprefix('train/')}`"
+            raise fail(Code.DATA_MISMATCH, message, "hold samples out with `data.validation`")
+    return made
 
 
 def _words(warning: Diagnostic) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 from graphspec import compiler
 from graphspec.errors import Code, SpecError
 from graphspec.training import devices, environment, folder, labelled
-from graphspec.training.checkpoint import State
-from graphspec.training.loop import Job
+from graphspec.training.job import Job
 from graphspec.training.observer import Header
 from graphspec.training.setup import Setup
+from graphspec.training.state import State
 
 _MIB = 1 << 20
 

@@ -31,6 +31,7 @@ from graphspec.ops import load_ops
 from graphspec.ops.plugins import load_plugin
 from graphspec.training import checkpoint
 from graphspec.training.balancing.balancer import Fixed
+from graphspec.training.state import State, origin_of
 from tests.backends.ejected import (
     assert_equal,
     assert_same,
@@ -166,9 +167,9 @@ def test_the_first_lines_load_a_checkpoint_of_a_run(
 ) -> None:
     spec = gs.load("arch5", {"width": 4})
     compiled = gs.compile(spec, seed=3)
-    state = checkpoint.State(compiled, torch.optim.Adam(compiled.parameters()), Fixed({}))
+    made = State(compiled, torch.optim.Adam(compiled.parameters()), Fixed({}))
     (tmp_path / "runs/NAME").mkdir(parents=True)
-    checkpoint.save(state.weights(spec.hash()), tmp_path / "runs/NAME/best.pt")
+    checkpoint.save(made.weights(origin_of(spec)), tmp_path / "runs/NAME/best.pt")
     monkeypatch.chdir(tmp_path)
     for tasks in (None, ["coarse"]):
         text = gs.eject(spec, tmp_path / "model.py", tasks=tasks)

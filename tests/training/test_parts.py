@@ -15,6 +15,7 @@ from graphspec.training import allocator, devices, measures, metrics, optimizers
 from graphspec.training.balancing.balancer import weighted_sum
 from graphspec.training.check import check
 from graphspec.training.evaluation import coarse_tasks, evaluate
+from graphspec.training.judging import criterion
 from graphspec.training.losses import Losses
 from graphspec.training.metrics import Meter
 
@@ -188,11 +189,11 @@ def test_check_reports_everything_at_once() -> None:
 
 
 def test_better_knows_the_direction() -> None:
-    assert metrics.better("train/loss", 0.5, 1.0)
-    assert not metrics.better("train/loss", 0.9995, 1.0, margin=0.001)
-    assert metrics.better("validation/fine/top1", 0.6, 0.5)
-    assert not metrics.better("validation/fine/top1", 0.5, 0.6)
-    assert metrics.better("validation/fine/top5", 0.0, None)
+    loss, top1 = criterion("train/loss"), criterion("validation/fine/top1")
+    assert loss.better(0.5, 1.0)
+    assert not loss.better(0.9995, 1.0, margin=0.001)
+    assert top1.better(0.6, 0.5)
+    assert not top1.better(0.5, 0.6)
 
 
 def test_devices() -> None:

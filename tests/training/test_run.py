@@ -34,7 +34,7 @@ def test_run_folder_holds_what_the_documentation_says(spec: Path, tmp_path: Path
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
         "spec.yaml", "environment.json", "metrics.jsonl", "last.pt", "best.pt",
-        "graph.svg", "curves.png", "report.html", "summary.json",
+        "graph.svg", "curves.png", "report.html", "summary.json", "checkpoints",
     }  # fmt: skip
     assert compiler.load(run.folder / "spec.yaml").hash() == compiler.load(spec).hash()
     assert notes.headers[0].samples == {"train": 96, "validation": 32, "test": 48}
@@ -57,10 +57,15 @@ def test_metrics_are_flat_and_in_order(spec: Path, tmp_path: Path) -> None:
     assert list(records[0]) == [
         "epoch", "step", "split", "seconds", "images_per_s", "loss",
         "fine/loss", "fine/top1", "fine/top5", "coarse/loss", "coarse/top1",
+        "fine/weight", "fine/weighted", "coarse/weight", "coarse/weighted", "lr",
     ]  # fmt: skip
     for record in records:
         first = next(each for each in records if each["split"] == record["split"])
         assert list(record) == list(first)
+        if record["split"] == "train":
+            assert (record["fine/weight"], record["coarse/weight"]) == (2.0, 1.0)
+            assert record["fine/weighted"] == 2 * record["fine/loss"]
+            assert record["lr"] == 0.01
         expected = 2 * record["fine/loss"] + record["coarse/loss"]
         assert record["loss"] == pytest.approx(expected, rel=1e-12)
         assert 0 <= record["fine/top1"] <= record["fine/top5"] <= 1
@@ -173,12 +178,12 @@ def test_default_folder_is_named_after_the_spec(
 def test_a_folder_with_something_in_it_is_refused(spec: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     train(spec, out=out, epochs=1)
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
     with pytest.raises(SpecError, match="is not empty, and a run is never overwritten") as error:
         train(spec, out=out)
     assert codes(error) == ["run-exists"]
     assert "--resume" in str(error.value)
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
 
 
 def test_places_that_cannot_be_written_are_named(spec: Path, tmp_path: Path) -> None:

@@ -15,14 +15,17 @@ import torch
 from torch import nn
 
 from graphspec.errors import SpecError
+from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec
 from graphspec.training import loop
 from graphspec.training.balancing.balancer import Fixed
-from graphspec.training.checkpoint import State
 from graphspec.training.evaluation import evaluate as measure
 from graphspec.training.losses import Losses
 from graphspec.training.metrics import Meter
 from graphspec.training.run import Run, evaluate, train
+from graphspec.training.shares import Shares
+from graphspec.training.state import State
+from graphspec.training.step import step
 from graphspec.training.summary import lines
 
 from .conftest import Notes
@@ -90,6 +93,8 @@ def test_every_type_of_task_learns_and_is_told(spec: Path, tmp_path: Path) -> No
     assert list(first)[5:] == [
         "loss", "mask/loss", "mask/iou", "mask/accuracy", "kind/loss", "kind/top1",
         "size/loss", "size/mae", "size/rmse", "size/r2", "tags/loss", "tags/f1", "tags/accuracy",
+        *(f"{task}/{name}" for task in run.summary["tasks"] for name in ("weight", "weighted")),
+        "lr",
     ]  # fmt: skip
     for task in ("mask", "kind", "size", "tags"):
         assert last[f"{task}/loss"] < first[f"{task}/loss"]
@@ -132,7 +137,7 @@ def test_interrupted_and_resumed_bit_for_bit(
     spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train(spec, out=tmp_path / "whole")
-    original = loop._step
+    original = loop.step
 
     def stepping(job: Any, state: Any, *rest: Any) -> None:
         original(job, state, *rest)
@@ -140,7 +145,7 @@ def test_interrupted_and_resumed_bit_for_bit(
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_step", stepping)
+        patch.setattr(loop, "step", stepping)
         assert train(spec, out=tmp_path / "run").status == "interrupted"
     with pytest.raises(SpecError, match=r"has `tasks\.kind: ") as error:
         train(resume=tmp_path / "run", overrides={"tasks.kind.weight": 3.0})
@@ -234,7 +239,7 @@ def test_true_labels_are_given_while_learning_and_not_while_measuring() -> None:
     batch: Any = SimpleNamespace(inputs=inputs, labels=labels)
     model, tasks, losses = Teacher(), {"t": TaskSpec(3)}, Losses({"t": 1.0})
     state = State(model, torch.optim.SGD(model.parameters(), lr=0.1), Fixed({"t": 1.0}))
-    job: Any = SimpleNamespace(losses=losses)
-    loop._step(job, state, Meter(tasks, losses, CPU), batch)
+    job: Any = SimpleNamespace(losses=losses, recipe=Train(), forward=model, train=[batch])
+    step(job, state, Meter(tasks, losses, CPU), Shares(), batch)
     measure(model, [batch], losses, tasks, CPU)
     assert model.taught == [True, False]

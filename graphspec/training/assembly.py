@@ -1,0 +1,108 @@
+"""From what a run is made of to its `Job` and `State`: model, optimizer, schedule and the like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from graphspec.errors import Code, fail
+from graphspec.training import compiling, groups, optimizers
+from graphspec.training.balancing import choice
+from graphspec.training.ema import Averaged
+from graphspec.training.groups import Freezing
+from graphspec.training.interrupts import Interrupts
+from graphspec.training.job import Job, Stream
+from graphspec.training.observer import Observer
+from graphspec.training.precision import Precision
+from graphspec.training.schedules import Pace, Scheduler
+from graphspec.training.setup import Setup
+from graphspec.training.state import State, origin_of
+
+
+def learning_batches(made: Setup) -> Stream:
+    """Return the batches to learn from.
+
+    Raises:
+        SpecError: ``data-mismatch`` where there is not even one.
+    """
+    batches = made.batches("train", learning=True)
+    if batches is None or not len(batches):
+        message = f"the training split of `{made.data.name}` has too few samples for a step"
+        raise fail(Code.DATA_MISMATCH, message, "lower `data.validation`")
+    return batches
+
+
+def start_state(made: Setup, steps: int) -> tuple[State, bool]:
+    """Return the state before the first step, and whether the optimizer is fused.
+
+    Args:
+        made: What the run is made of.
+        steps: Batches of an epoch.
+
+    Raises:
+        SpecError: ``bad-argument`` if the schedule is too short for the run.
+    """
+    recipe = made.recipe
+    model = made.model()
+    balancer = choice.make(recipe.balance, made.site(model))
+    own = balancer.parameters()
+    learned = groups.of_optimizer(recipe.groups, model)
+    extra = [{"params": own, groups.NAME: "balance"}] if own else []
+    optimizer, fused = optimizers.make(recipe, [*learned, *extra])
+    schedule = None
+    if recipe.schedule is not None:
+        pace = Pace(recipe.epochs, -(-steps // recipe.accumulate))
+        schedule = Scheduler(recipe.schedule, optimizer, recipe, pace)
+    average = None if recipe.ema is None else Averaged(model, recipe.ema)
+    torch.manual_seed(recipe.seed)  # dropout; weights, order and augmentation have their own
+    scaler = Precision(recipe.precision, made.device).scaler()
+    return State(model, optimizer, balancer, schedule, scaler, average), fused
+
+
+def job_of(
+    made: Setup,
+    state: State,
+    batches: Stream,
+    path: Path,
+    observer: Observer,
+    stop: Interrupts,
+) -> Job:
+    """Return what stays the same during a run.
+
+    Args:
+        made: What the run is made of.
+        state: Its state, whose model the steps run.
+        batches: The batches to learn from.
+        path: The run folder.
+        observer: Who is told.
+        stop: Whether the user wants to stop.
+    """
+    precision = Precision(made.recipe.precision, made.device)
+    return Job(
+        folder=path,
+        recipe=made.recipe,
+        tasks=made.tasks,
+        losses=made.losses,
+        forward=precision.apply(_stepping(made, state.model, observer)),
+        precision=precision,
+        freezing=Freezing(made.recipe.groups),
+        train=batches,
+        validation=made.batches("validation"),
+        device=made.device,
+        origin=origin_of(made.spec),
+        observer=observer,
+        stop=stop,
+    )
+
+
+def _stepping(made: Setup, model: nn.Module, observer: Observer) -> nn.Module:
+    """Return what runs the model in a step: compiled if that is asked for and can be."""
+    if not made.recipe.compile:
+        return model
+    found, problem = compiling.compiled(model, made.device)
+    if problem is not None:
+        words = "torch.compile does not work here, so the model runs as it is"
+        observer.warning(f"`compile: true`: {words} ({problem})")
+    return found

@@ -1,0 +1,40 @@
+"""torch.compile for the steps of training, where this machine can."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def compiled(model: nn.Module, device: torch.device) -> tuple[nn.Module, str | None]:
+    """Return the model compiled, or as it is where that cannot be.
+
+    A small function is compiled first, so that a missing compiler shows before the first step.
+
+    Args:
+        model: The model, on its device.
+        device: Its device.
+
+    Returns:
+        What runs the steps, and what stands in the way, if anything does.
+    """
+    problem = _obstacle(device.type)
+    if problem is not None:
+        return model, problem
+    made = torch.compile(model)
+    assert isinstance(made, nn.Module)
+    return made, None
+
+
+def _obstacle(device: str) -> str | None:
+    """Return why torch.compile does not work here, or None."""
+    try:
+        torch.compile(_try)(torch.ones(8, device=device))
+    except Exception as error:  # a compiler may be missing or fail in any way
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return (lines or [type(error).__name__])[0].rstrip(".")
+    return None
+
+
+def _try(values: torch.Tensor) -> torch.Tensor:
+    return (values * 2 + 1).relu().sum()
