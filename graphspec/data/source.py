@@ -133,10 +133,12 @@ class KeyedError(SpecError):
     path: tuple[str, ...] = ()
 
 
-def at_key(code: Code, key: str, message: str, hint: str | None = None) -> KeyedError:
-    """Make the exception for a mistake at a key of ``data:``."""
+def at_key(
+    code: Code, key: str, message: str, hint: str | None = None, section: str = "data"
+) -> KeyedError:
+    """Make the exception for a mistake at a key of ``data:``, or of another section."""
     error = KeyedError([Diagnostic(code, Severity.ERROR, None, message, hint)])
-    error.path = ("data", key)
+    error.path = (section, key)
     return error
 
 

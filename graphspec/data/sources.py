@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from graphspec.data import arrays, cifar100, download, fashion_mini, fashion_mnist, folder
+from graphspec.data import arrays, cifar100, download, fashion_mini, fashion_mnist, folder, table
 from graphspec.data.source import Source
 from graphspec.errors import Code, Sink, Span, fail
 from graphspec.language import hierarchies, labels
@@ -28,7 +28,7 @@ SOURCES: Registry[Source] = Registry(
 )
 for _source in (
     *(cifar100.SOURCE, fashion_mnist.SOURCE, fashion_mini.SOURCE),
-    *(arrays.SOURCE, folder.SOURCE),
+    *(arrays.SOURCE, folder.SOURCE, table.SOURCE),
 ):
     SOURCES.add(_source.name, _source)
 

@@ -15,7 +15,7 @@ from graphspec.errors import Code, fail
 MAX_DEPTH = 32
 """Deepest level of folders that is looked into."""
 
-_SPLITS = {
+SPLITS = {
     "train": "train",
     "training": "train",
     "val": "validation",
@@ -75,7 +75,7 @@ def walk(root: Path) -> Found:
         found.names.append("/".join(parts))
         found.folders.append(parts[1:-1] if divided else parts[:-1])
         if divided:
-            found.splits.append(_SPLITS[parts[0].lower()])
+            found.splits.append(SPLITS[parts[0].lower()])
     occupied = {parts[:depth] for parts in paths for depth in range(len(parts))}
     found.empty[:] = [each for each in found.empty if tuple(each.split("/")) not in occupied]
     return found
@@ -84,13 +84,13 @@ def walk(root: Path) -> Found:
 def _splits(root: Path, paths: list[tuple[str, ...]]) -> bool:
     """Return whether the folders directly in the root are splits."""
     tops = sorted({parts[0] for parts in paths if len(parts) > 1})
-    if any(len(parts) == 1 for parts in paths) or not all(top.lower() in _SPLITS for top in tops):
+    if any(len(parts) == 1 for parts in paths) or not all(top.lower() in SPLITS for top in tops):
         return False
     meant: dict[str, str] = {}
     for top in tops:
-        other = meant.setdefault(_SPLITS[top.lower()], top)
+        other = meant.setdefault(SPLITS[top.lower()], top)
         if other != top:
-            message = f"`{other}` and `{top}` in `{root}` are both the {_SPLITS[top.lower()]} split"
+            message = f"`{other}` and `{top}` in `{root}` are both the {SPLITS[top.lower()]} split"
             raise fail(Code.DATA_MISMATCH, message, "put them into one folder, or rename one")
     return "train" in meant
 

@@ -12,12 +12,21 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from graphspec.language.section import Section
 
-_TaskName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 _Side = Annotated[int, Field(ge=1, le=65_536)]
 
 
 def _sides(value: Any) -> Any:
     return [value, value] if type(value) is int else value
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+_Columns = Annotated[
+    list[str], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=str | list[str])
+]
 
 
 def _distinct(names: list[str] | None) -> list[str] | None:
@@ -31,13 +40,23 @@ class Data(Section):
     """The data set and how samples are prepared. ``data: NAME`` is short for the source alone."""
 
     source: str
-    """Name of a data source: `cifar100`, `fashion-mnist`, `fashion-mini`, `arrays`, `folder`."""
+    """Name of a data source: `cifar100`, `fashion-mnist`, `fashion-mini`, `folder`, `table`,
+    `arrays`."""
     root: str | None = None
     """Folder that holds the files of the source; without it they are downloaded into a cache."""
     path: str | None = None
-    """The file of the source `arrays`, relative to `root` or else to the working folder."""
+    """The file of `table` or `arrays`, relative to `root` or else to the working folder."""
+    inputs: dict[_Name, _Columns] | None = None
+    """Columns of a `table` that are inputs: `{image: path, features: [a, b, c]}`."""
+    targets: dict[str, _Columns] | None = None
+    """Columns of a `table` that a task's target stands in, unless it has the task's name."""
+    split: str | None = None
+    """Column of a `table` that says `train`, `validation` or `test`."""
+    missing: Literal["error", "mean"] = "error"
+    """What becomes of an empty cell of a `table` that is an input: `error`, or the `mean` of the
+    training split."""
     levels: Annotated[
-        list[_TaskName] | None, Field(min_length=1, max_length=16), AfterValidator(_distinct)
+        list[_Name] | None, Field(min_length=1, max_length=16), AfterValidator(_distinct)
     ] = None
     """Tasks that the levels of a `folder` stand for, from the root inwards: `[coarse, fine]`."""
     size: Annotated[
@@ -62,8 +81,8 @@ class Data(Section):
     validation: float = Field(0.2, ge=0.0, lt=1.0)
     """Part of the training split that is held out for validation, stratified and seeded."""
     test: float = Field(0.2, ge=0.0, lt=1.0)
-    """Part of the samples that is the test split where the source has none of its own (`arrays`,
-    `folder`); the same samples whatever the seed."""
+    """Part of the samples that is the test split where the source has none of its own (`folder`,
+    `table`, `arrays`); the same samples whatever the seed."""
 
     @model_validator(mode="before")
     @classmethod

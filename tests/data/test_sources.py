@@ -17,7 +17,7 @@ from graphspec.language.recipe import Data
 
 
 def test_the_sources() -> None:
-    assert list(SOURCES) == ["cifar100", "fashion-mnist", "fashion-mini", "arrays", "folder"]
+    assert list(SOURCES) == ["cifar100", "fashion-mnist", "fashion-mini", "arrays", "folder", "table"]
     assert [SOURCES.get(name).name for name in SOURCES] == list(SOURCES)
 
 
@@ -69,7 +69,7 @@ def test_an_unknown_source(codes_of: Callable) -> None:
         assert text == (
             "error[unknown-data]: there is no data source `cifar`\n"
             "   did you mean `cifar100`? data sources: cifar100, fashion-mnist, fashion-mini, "
-            "arrays, folder (docs/data.md describes each)"
+            "arrays, folder, table (docs/data.md describes each)"
         )
 
 
