@@ -17,7 +17,14 @@ from graphspec.language.recipe import Data
 
 
 def test_the_sources() -> None:
-    assert list(SOURCES) == ["cifar100", "fashion-mnist", "fashion-mini", "arrays", "folder", "table"]
+    assert list(SOURCES) == [
+        "cifar100",
+        "fashion-mnist",
+        "fashion-mini",
+        "arrays",
+        "folder",
+        "table",
+    ]
     assert [SOURCES.get(name).name for name in SOURCES] == list(SOURCES)
 
 
