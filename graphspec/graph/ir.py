@@ -191,13 +191,10 @@ class Weights:
 
 def _is_differentiable(weights: Weights) -> bool:
     """Return whether a gradient flows from the outputs of these weights to their inputs."""
-    for step, kinds in zip(weights.steps, (*weights.inputs[1:], ()), strict=True):
-        if not step.op.differentiable:
-            return False
-        for kind in kinds:
-            if not kind.torch_dtype.is_floating_point:
-                return False
-    return True
+    if not all(step.op.differentiable for step in weights.steps):
+        return False
+    between = [kind for kinds in weights.inputs[1:] for kind in kinds]
+    return all(kind.torch_dtype.is_floating_point for kind in between)
 
 
 @dataclass(frozen=True, slots=True)
