@@ -11,6 +11,7 @@ Source:
 from __future__ import annotations
 
 import json
+import keyword
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -37,13 +38,17 @@ _SHORT_FORMS = {
 _NODE_KEYS = ("from", "each", "copies", "repeat", "when", "trainable", "init", "tie")
 
 
-def write() -> str:
-    """Return the schema of the language with every registered op, as JSON."""
-    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+def write(sources: Iterable[str] = ()) -> str:
+    """Return the schema of the language with every registered op, as JSON; see `schema`."""
+    return json.dumps(schema(sources), indent=1, ensure_ascii=False) + "\n"
 
 
-def schema() -> Schema:
-    """Return the schema of the language with every registered op, as plain data."""
+def schema(sources: Iterable[str] = ()) -> Schema:
+    """Return the schema of the language with every registered op, as plain data.
+
+    Args:
+        sources: Names of the data sources; none where any name may be one.
+    """
     ops = load_ops()
     table = {name: ops.get(name) for name in sorted(ops)}
     definitions: Schema = {
@@ -51,6 +56,10 @@ def schema() -> Schema:
             "type": "string",
             "pattern": r"^=|\$",
             "description": "An expression over `vars` (`=2*width`), or a text with `$name` in it.",
+        },
+        "name": {
+            "pattern": r"^[A-Za-z_$][A-Za-z0-9_$]*(\.[A-Za-z0-9_$]+)*$",
+            "not": {"enum": keyword.kwlist},
         },
         "edge": _edge(),
         "edges": _edges(),
@@ -61,15 +70,26 @@ def schema() -> Schema:
     }
     spec = _of_model(Spec, definitions)
     properties = spec["properties"]
-    properties["data"] = {"anyOf": [{"type": "string"}, properties["data"]]}
+    names = sorted(sources)
+    source: Schema = {"enum": names} if names else {"type": "string"}
+    part = definitions["Data"]["properties"]["source"]
+    part |= {"anyOf": [source, _EXPRESSION]}
+    part.pop("type", None)
+    properties["data"] = {"anyOf": [source, _EXPRESSION, properties["data"]]}
     recipe = definitions["Train"]["properties"]
     for key, kinds in _SHORT_FORMS.items():
         recipe[key] = {"anyOf": [*({"type": kind} for kind in kinds), recipe[key]]}
     for name in ("Optimizer", "Balance", "Schedule", "Group"):
         definitions[name]["additionalProperties"] = True
     tasks = properties["tasks"]
+    for section in (tasks, properties["inputs"]):
+        section["propertyNames"] = {"$ref": "#/definitions/name"}
     tasks["additionalProperties"] = {"anyOf": [tasks["additionalProperties"], {"type": "null"}]}
-    properties["vars"] = {"type": "object", "description": properties["vars"]["description"]}
+    properties["vars"] = {
+        "type": "object",
+        "description": properties["vars"]["description"],
+        "propertyNames": {"$ref": "#/definitions/name"},
+    }
     properties["blocks"] = _named("#/definitions/block", properties["blocks"]["description"])
     properties["nodes"] = _named("#/definitions/node", properties["nodes"]["description"])
     return {
@@ -78,10 +98,11 @@ def schema() -> Schema:
         "description": "A neural-network topology with its data and its recipe.",
         **spec,
         "required": ["graphspec"],
-        # A spec that extends another may say no more than what differs.
+        # A spec that extends another may say no more than what differs; a file that others extend
+        # or include may have no nodes, and then no name.
         "if": {"not": {"required": ["extends"]}},
         "then": {
-            "required": ["nodes"],
+            "dependencies": {"name": ["nodes"]},
             "properties": {
                 "nodes": {"additionalProperties": {"anyOf": _forms(), "allOf": _required(table)}}
             },
@@ -114,7 +135,12 @@ def _required(ops: Mapping[str, Op]) -> list[Schema]:
 def _named(reference: str, description: str) -> Schema:
     """Return the schema of a mapping of names to things; null deletes what a base has."""
     item = {"anyOf": [{"$ref": reference}, {"type": "null"}]}
-    return {"type": "object", "description": description, "additionalProperties": item}
+    return {
+        "type": "object",
+        "description": description,
+        "propertyNames": {"$ref": "#/definitions/name"},
+        "additionalProperties": item,
+    }
 
 
 def _of_model(model: type[BaseModel], definitions: Schema | None = None) -> Schema:
@@ -150,6 +176,8 @@ def _value(part: Schema) -> Schema:
     """Return the schema of one value: what it takes, or an expression."""
     kept: Schema = {k: part[k] for k in ("description", "default", "examples") if k in part}
     rest = {k: v for k, v in part.items() if k not in (*kept, "title")}
+    if kept.get("default", 0) is None:
+        del kept["default"]  # an editor would write it out
     if "$ref" in rest or rest.get("type") == "object" or not rest:
         return {**_open(rest), **kept} if "$ref" not in rest else {**kept, "anyOf": [rest]}
     if rest.get("type") == "string" and "enum" not in rest and "const" not in rest:
@@ -188,7 +216,7 @@ def _node(ops: Mapping[str, Op]) -> Schema:
     written["block"] = {"type": "string", "description": "The block that it is an instance of."}
     written["op"] = {
         "description": written["op"]["description"],
-        "anyOf": [{"enum": list(ops)}, _EXPRESSION],
+        "anyOf": [_names(ops), _EXPRESSION],
     }
     each = written["each"].get("description", "")
     values = {"anyOf": [{"type": "array"}, _EXPRESSION]}
@@ -203,22 +231,53 @@ def _node(ops: Mapping[str, Op]) -> Schema:
         _when_form("layers", [*owned, "layers"]),
         _when_form("share", [*keys[:-1], "share", "mode"]),
         _when_form("copy", [*keys, "copy"]),
+        _when_form("op"),
+        _when_form("block"),
     ]
+    # What a node is, is said once: with one of these words an editor offers the others no more.
+    kinds = {word: written.pop(word) for word in ("op", "layers", "block", "share", "copy")}
+    for form, word in zip(forms, ("layers", "share", "copy", "op", "block"), strict=True):
+        form["then"]["properties"] = {word: kinds[word]}
+    undecided = {
+        "if": {"not": {"anyOf": [{"required": [word]} for word in kinds]}},
+        "then": {"properties": kinds},
+    }
     # Arguments have the names of keys of other forms (`mode`), so those are known by form only.
     mode = written.pop("mode")
-    forms[1]["then"]["properties"] = {"mode": mode}
+    forms[1]["then"]["properties"]["mode"] = mode
     init = written.pop("init")
     owning = {"anyOf": [{"required": ["op"]}, {"required": ["layers"]}, {"required": ["block"]}]}
     return {
         "type": "object",
         "description": "A node: one call of an op, a sequence, a block, or shared weights.",
         "properties": written,
-        "allOf": [*forms, {"if": owning, "then": {"properties": {"init": init}}}, *arguments],
+        "allOf": [
+            undecided,
+            *forms,
+            {"if": owning, "then": {"properties": {"init": init}}},
+            *arguments,
+        ],
     }
 
 
-def _when_form(form: str, keys: Iterable[str]) -> Schema:
-    return {"if": {"required": [form]}, "then": {"propertyNames": {"enum": list(keys)}}}
+def _names(ops: Mapping[str, Op]) -> Schema:
+    """Return the schema of the names of ops, which editors show with what each op does."""
+    return {"enum": list(ops), "enumDescriptions": [op.summary for op in ops.values()]}
+
+
+def _only(keys: Iterable[str]) -> Schema:
+    """Return the schema of a mapping of these keys; editors refuse an empty ``enum``."""
+    names = list(dict.fromkeys(keys))
+    return {"propertyNames": {"enum": names}} if names else {"maxProperties": 0}
+
+
+def _when_form(form: str, keys: Iterable[str] = ()) -> Schema:
+    """Return what holds for nodes of a form; without ``keys`` they may have any."""
+    names = list(keys)
+    return {
+        "if": {"required": [form]},
+        "then": {"propertyNames": {"enum": names}} if names else {},
+    }
 
 
 def _when_op(name: str, op: Op, keys: Iterable[str]) -> Schema:
@@ -249,7 +308,7 @@ def _layers(ops: Mapping[str, Op]) -> Schema:
             continue
         arguments = _of_model(op.Args)
         arguments.pop("description", None)
-        long = {"type": "object", "propertyNames": {"enum": list(op.Args.model_fields)},
+        long = {"type": "object", **_only(op.Args.model_fields),
                 "allOf": [{"$ref": f"#/definitions/op {name}"}]}  # fmt: skip
         short = [arguments["properties"][op.shorthand]] if op.shorthand else []
         properties[name] = {
@@ -258,7 +317,7 @@ def _layers(ops: Mapping[str, Op]) -> Schema:
         }
     item = {
         "anyOf": [
-            {"enum": [name for name in properties if name != "share"]},
+            _names({name: ops[name] for name in properties if name != "share"}),
             _EXPRESSION,
             {
                 "type": "object",

@@ -27,9 +27,10 @@ def command(
 ) -> None:
     """Print the language as a JSON Schema, for editors."""
     from graphspec.backends import schema
+    from graphspec.data.sources import SOURCES
     from graphspec.language import files
 
-    text = schema.write()
+    text = schema.write(SOURCES)
     if out is None:
         sys.stdout.write(text)
     else:
