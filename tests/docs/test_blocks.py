@@ -26,6 +26,9 @@ from sybil.parsers.markdown import CodeBlockParser
 from graphspec import compiler
 from graphspec.errors import Sink, Source
 from graphspec.language.reader import read_text
+from tests.ops.plugin_state import clean_plugins
+
+__all__ = ["clean_plugins"]
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
