@@ -30,6 +30,7 @@ _EXPRESSION: Schema = {"$ref": "#/definitions/expression"}
 _SHORT_FORMS = {
     "optimizer": ("string",),
     "balance": ("string",),
+    "conflicts": ("integer", "boolean"),
     "schedule": ("string",),
     "clip": ("number",),
     "ema": ("number", "boolean"),

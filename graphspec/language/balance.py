@@ -1,4 +1,4 @@
-"""The key ``train.balance`` as data: how the tasks' losses become one gradient.
+"""The keys ``train.balance`` and ``train.conflicts`` as data: how tasks share what they share.
 
 Which methods there are, and which arguments each takes, is checked by the trainer, which owns their
 table (`graphspec.training.balancing`).
@@ -31,3 +31,17 @@ class Balance(Section):
     def arguments(self) -> dict[str, Any]:
         """The method's arguments."""
         return dict(self.model_extra or {})
+
+
+class Conflicts(Section):
+    """How often the gradients of the tasks are compared; ``conflicts: N`` is short for every N."""
+
+    every: int = Field(100, ge=0)
+    """Steps from one comparison to the next; 0: never."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return {} if value else {"every": 0}
+        return {"every": value} if isinstance(value, int) else value

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from graphspec.language.balance import Balance
+from graphspec.language.balance import Balance, Conflicts
 from graphspec.language.data import Data as Data
 from graphspec.language.learning import (
     Average,
@@ -40,6 +40,9 @@ class Train(Section):
     balance: Balance = Balance()
     """How the tasks' losses become one gradient: a method, or a mapping of `method` and its
     arguments."""
+    conflicts: Conflicts = Conflicts()
+    """How often the gradients of the tasks are compared where they share parameters: every so many
+    steps, or `false`."""
     groups: list[Group] = Field(default_factory=list)
     """Parameters that learn otherwise: `[{nodes: trunk, lr: 1e-5}, {nodes: fc, freeze: true}]`."""
     schedule: Schedule | None = None

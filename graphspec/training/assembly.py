@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from graphspec.errors import Code, fail
-from graphspec.training import compiling, groups, optimizers
-from graphspec.training.balancing import choice
+from graphspec.training import compiling, conflicts, groups, optimizers
 from graphspec.training.ema import Averaged
 from graphspec.training.groups import Freezing
 from graphspec.training.interrupts import Interrupts
@@ -46,10 +45,11 @@ def start_state(made: Setup, steps: int) -> tuple[State, bool]:
     """
     recipe = made.recipe
     model = made.model()
-    balancer = choice.make(recipe.balance, made.site(model))
+    balancer = conflicts.watched(recipe, made.site(model))
     own = balancer.parameters()
     learned = groups.of_optimizer(recipe.groups, model)
-    extra = [{"params": own, groups.NAME: "balance"}] if own else []
+    # decay would pull what balancing learns to 0, as if it were a weight of the model
+    extra = [{"params": own, groups.NAME: "balance", "weight_decay": 0.0}] if own else []
     optimizer, fused = optimizers.make(recipe, [*learned, *extra])
     schedule = None
     if recipe.schedule is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +13,17 @@ from graphspec.training.observer import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 _COLUMNS = 3
 _PANEL_INCHES = (3.7, 2.6)
 _LEGEND_INCHES = 0.4
-_DPI = 160
+DPI = 160
 
 
 @dataclass(frozen=True)
-class _Palette:
+class Palette:
     """Colours of one theme; the two lines stay apart for every kind of colour vision."""
 
     ground: str
@@ -32,8 +34,8 @@ class _Palette:
     mark: str
 
 
-_LIGHT = _Palette("#ffffff", "#1f2933", "#d9dee5", "#b4560b", "#0b5cad", "#5b6775")
-_DARK = _Palette("#161b22", "#e6e9ee", "#39414d", "#f2a65a", "#6cb2f7", "#a3adba")
+LIGHT = Palette("#ffffff", "#1f2933", "#d9dee5", "#b4560b", "#0b5cad", "#5b6775")
+DARK = Palette("#161b22", "#e6e9ee", "#39414d", "#f2a65a", "#6cb2f7", "#a3adba")
 
 
 def draw(records: Sequence[Record], best_epoch: int, dark: bool = False) -> bytes:
@@ -49,11 +51,10 @@ def draw(records: Sequence[Record], best_epoch: int, dark: bool = False) -> byte
         A PNG file.
     """
     # Figure and canvas instead of pyplot: no global state and no window system is touched.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
 
-    palette = _DARK if dark else _LIGHT
+    palette = DARK if dark else LIGHT
     tasks = found(records[0] if records else ())
     panels = [("loss", "loss")]
     panels += [
@@ -64,7 +65,7 @@ def draw(records: Sequence[Record], best_epoch: int, dark: bool = False) -> byte
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     size = (_PANEL_INCHES[0] * columns, _PANEL_INCHES[1] * rows + _LEGEND_INCHES)
-    figure = Figure(figsize=size, dpi=_DPI, facecolor=palette.ground)
+    figure = Figure(figsize=size, dpi=DPI, facecolor=palette.ground)
     # fixed margins in inches: matplotlib's own layouts draw everything twice to find them
     figure.subplots_adjust(
         left=0.5 / size[0],
@@ -76,7 +77,7 @@ def draw(records: Sequence[Record], best_epoch: int, dark: bool = False) -> byte
     )
     for number, (metric, title) in enumerate(panels, start=1):
         axes = figure.add_subplot(rows, columns, number)
-        _dress(axes, title, palette)
+        dress(axes, title, palette)
         _lines(axes, records, metric, palette)
         if metric.endswith("/top1"):
             _lines(axes, records, metric.replace("/top1", "/top5"), palette, thin=True)
@@ -92,14 +93,27 @@ def draw(records: Sequence[Record], best_epoch: int, dark: bool = False) -> byte
         labelcolor=palette.ink,
         fontsize=9,
     )
+    return png(figure)
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file; the same figure is the same bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = io.BytesIO()
-    # without the version of matplotlib in it, the same curves are the same bytes
     canvas = FigureCanvasAgg(figure)
+    # without the version of matplotlib in it
     canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
-def _dress(axes: Axes, title: str, palette: _Palette) -> None:
+def data_uri(content: bytes, kind: str = "image/png") -> str:
+    """Return a picture as an address that holds it; a picture shown so can run no script."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def dress(axes: Axes, title: str, palette: Palette) -> None:
+    """Give a panel over epochs its title and its colours."""
     from matplotlib.ticker import MaxNLocator
 
     axes.set_facecolor(palette.ground)
@@ -114,7 +128,7 @@ def _dress(axes: Axes, title: str, palette: _Palette) -> None:
 
 
 def _lines(
-    axes: Axes, records: Sequence[Record], metric: str, palette: _Palette, thin: bool = False
+    axes: Axes, records: Sequence[Record], metric: str, palette: Palette, thin: bool = False
 ) -> None:
     """Draw a metric of both splits; one that is there for a single epoch is a dot."""
     style: dict[str, dict[str, Any]] = {
@@ -135,7 +149,7 @@ def _lines(
         )
 
 
-def _legend(palette: _Palette, top5: bool, best: bool) -> list[Line2D]:
+def _legend(palette: Palette, top5: bool, best: bool) -> list[Line2D]:
     """Return one entry for each kind of line, for all panels together."""
     from matplotlib.lines import Line2D
 

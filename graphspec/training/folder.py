@@ -1,8 +1,8 @@
 """The run folder: which files there are, and how they are written so that none is ever half there.
 
-Every file but ``metrics.jsonl`` is replaced as a whole: written under another name in the same
-folder, forced to the disk, renamed. ``metrics.jsonl`` grows by whole lines; what a crash may leave
-of a last line is dropped when the run goes on.
+Every file but ``metrics.jsonl`` and ``conflicts.jsonl`` is replaced as a whole: written under
+another name in the same folder, forced to the disk, renamed. Those two grow by whole lines; what a
+crash may leave of a last line is dropped when the run goes on.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from graphspec.training.observer import Record
 SPEC = "spec.yaml"
 ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"
+CONFLICTS = "conflicts.jsonl"
 LAST = "last.pt"
 KEPT = "checkpoints"
 BEST = "best.pt"
@@ -180,7 +181,22 @@ def read_json(path: Path) -> Any:
 
 def append_metrics(folder: Path, records: Iterable[Record]) -> None:
     """Add lines to ``metrics.jsonl`` and force them to the disk."""
-    path = folder / METRICS
+    _append(folder / METRICS, records)
+
+
+def append_conflicts(folder: Path, epoch: int, records: Iterable[Record]) -> None:
+    """Add what was seen of the tasks' gradients in an epoch to ``conflicts.jsonl``, if anything."""
+    found = [{"epoch": epoch, **record} for record in records]
+    if found:
+        _append(folder / CONFLICTS, found)
+
+
+def read_conflicts(folder: Path) -> list[Record]:
+    """Return the records of ``conflicts.jsonl``; a last line cut off by a crash is left out."""
+    return _read(folder / CONFLICTS, {"epoch", "node", "tasks"})
+
+
+def _append(path: Path, records: Iterable[Record]) -> None:
     lines = [json.dumps(r, allow_nan=False, ensure_ascii=False) + "\n" for r in records]
     with explained_writing(path), path.open("ab") as file:
         file.write("".join(lines).encode())
@@ -190,7 +206,10 @@ def append_metrics(folder: Path, records: Iterable[Record]) -> None:
 
 def read_metrics(folder: Path) -> list[Record]:
     """Return the records of ``metrics.jsonl``; a last line cut off by a crash is left out."""
-    path = folder / METRICS
+    return _read(folder / METRICS, {"epoch", "split"})
+
+
+def _read(path: Path, keys: set[str]) -> list[Record]:
     records: list[Record] = []
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
     for line in lines:
@@ -198,7 +217,7 @@ def read_metrics(folder: Path) -> list[Record]:
             record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and {"epoch", "split"} <= record.keys():
+        if isinstance(record, dict) and keys <= record.keys():
             records.append(record)
     return records
 
@@ -211,12 +230,18 @@ def rewind(folder: Path, epoch: int) -> None:
         epoch: Epochs that the checkpoint has done.
     """
     kept = [r for r in read_metrics(folder) if r["epoch"] <= epoch and r["split"] != "test"]
-    lines = [json.dumps(r, allow_nan=False, ensure_ascii=False) + "\n" for r in kept]
-    write_text(folder / METRICS, "".join(lines))
+    _rewrite(folder / METRICS, kept)
+    if (folder / CONFLICTS).exists():
+        _rewrite(folder / CONFLICTS, [r for r in read_conflicts(folder) if r["epoch"] <= epoch])
     with explained_writing(folder):
         for part in (*folder.glob(".*.part"), *(folder / KEPT).glob(".*.part")):
             part.unlink(missing_ok=True)
         (folder / SUMMARY).unlink(missing_ok=True)
+
+
+def _rewrite(path: Path, records: Iterable[Record]) -> None:
+    lines = [json.dumps(r, allow_nan=False, ensure_ascii=False) + "\n" for r in records]
+    write_text(path, "".join(lines))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from graphspec.training import checkpoint, judging, schedules
 from graphspec.training.evaluation import Evaluation, evaluate
-from graphspec.training.folder import BEST, append_metrics
+from graphspec.training.folder import BEST, append_conflicts, append_metrics
 from graphspec.training.groups import rates
 from graphspec.training.job import Job, Stream
 from graphspec.training.metrics import Meter
@@ -140,7 +140,8 @@ def _close(job: Job, state: State, records: list[Record]) -> None:
     """
     if not state.finite():
         raise not_finite(job, state, records[0], "at its end")
-    state.balancer.close_epoch({task: float(records[0][f"{task}/loss"]) for task in job.tasks})
+    means = {task: float(records[0][f"{task}/loss"]) for task in job.tasks}
+    conflicts = state.balancer.close_epoch(means)
     improved = _judge(job, state, records)
     state.seconds += sum(float(record["seconds"]) for record in records)
     if state.schedule is not None:
@@ -153,6 +154,7 @@ def _close(job: Job, state: State, records: list[Record]) -> None:
     elif state.epoch >= job.recipe.epochs:
         state.finished = "epochs"
     append_metrics(job.folder, records)
+    append_conflicts(job.folder, state.epoch, conflicts)
     if improved:
         checkpoint.save(state.weights(job.origin), job.folder / BEST)
     checkpoint.keep(state, job.origin, job.folder, job.recipe.checkpoint.keep)

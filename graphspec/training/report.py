@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from graphspec.training import curves, folder, summary
+from graphspec.training import conflict_figure, curves, folder, summary
+from graphspec.training.curves import data_uri
 from graphspec.training.measures import found as measured
 from graphspec.training.measures import measure, named, percent
 from graphspec.training.observer import Record
@@ -46,9 +46,10 @@ def render(run: Path, found: Mapping[str, Any], records: Sequence[Record]) -> st
         summary=found,
         spec=(run / folder.SPEC).read_text(encoding="utf-8"),
         environment=folder.read_json(run / folder.ENVIRONMENT),
-        graph=_data_uri(graph.read_bytes(), "image/svg+xml") if graph.exists() else None,
-        light=_data_uri((run / folder.CURVES).read_bytes(), "image/png"),
-        dark=_data_uri(curves.draw(records, best_epoch, dark=True), "image/png"),
+        graph=data_uri(graph.read_bytes(), "image/svg+xml") if graph.exists() else None,
+        light=data_uri((run / folder.CURVES).read_bytes(), "image/png"),
+        dark=data_uri(curves.draw(records, best_epoch, dark=True), "image/png"),
+        conflicts=conflict_figure.section(folder.read_conflicts(run)),
         tiles=_tiles(found),
         score_header=header,
         score_rows=rows,
@@ -116,8 +117,3 @@ def _columns(records: Sequence[Record]) -> list[str]:
     """Return the metrics of the table of epochs, those of any split."""
     keys = dict.fromkeys(key for record in records for key in record)
     return [key for key in keys if named(key.rpartition("/")[2]) is not None]
-
-
-def _data_uri(content: bytes, kind: str) -> str:
-    """Return a picture as an address that holds it; a picture shown so can run no script."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -14,7 +14,7 @@ from graphspec.training.setup import Setup
 from graphspec.training.state import State
 
 FILES = (
-    folder.REPORT, folder.CURVES, folder.GRAPH, folder.METRICS,
+    folder.REPORT, folder.CURVES, folder.GRAPH, folder.METRICS, folder.CONFLICTS,
     folder.BEST, folder.LAST, folder.SPEC, folder.ENVIRONMENT,
 )  # fmt: skip
 """What a run folder holds besides its summary, most looked-at first."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from graphspec import compiler
 from graphspec.errors import Code, fail
 from graphspec.training import checkpoint, folder
@@ -20,7 +22,7 @@ from graphspec.training.state import State, origin_of
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
 
-_FREE = ("epochs", "early_stopping", "checkpoint", "device", "tune_allocator")
+_FREE = ("epochs", "early_stopping", "conflicts", "checkpoint", "device", "tune_allocator")
 """Keys of ``train:`` that may differ from the run's."""
 
 
@@ -84,7 +86,8 @@ def resumed_spec(spec: Spec | str | Path | None, run: Path, changes: Changes) ->
         if new == old:
             continue
         if (section == "train" and key in _FREE) or (section, key) == ("data", "root"):
-            wanted[f"{section}.{key}"] = new
+            plain = new.model_dump() if isinstance(new, BaseModel) else new
+            wanted[f"{section}.{key}"] = plain
             continue
         message = f"the run `{run}` has `{section}.{key}: {old}`, not `{new}`"
         raise fail(Code.RUN_MISMATCH, message, "leave it as it is, or start a new run")

@@ -219,6 +219,7 @@ _DESCRIBED = {
     "curves.png": "loss and metrics by epoch",
     "graph.svg": "the diagram",
     "metrics.jsonl": "every number, one line an epoch and split",
+    "conflicts.jsonl": "how the gradients of the tasks agree, by epoch and node",
     "best.pt": "the best weights",
     "last.pt": "the state to resume from",
     "spec.yaml": "the spec after everything",

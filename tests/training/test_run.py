@@ -35,6 +35,7 @@ def test_run_folder_holds_what_the_documentation_says(spec: Path, tmp_path: Path
     assert names == {
         "spec.yaml", "environment.json", "metrics.jsonl", "last.pt", "best.pt",
         "graph.svg", "curves.png", "report.html", "summary.json", "checkpoints",
+        "conflicts.jsonl",
     }  # fmt: skip
     assert compiler.load(run.folder / "spec.yaml").hash() == compiler.load(spec).hash()
     assert notes.headers[0].samples == {"train": 96, "validation": 32, "test": 48}

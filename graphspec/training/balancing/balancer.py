@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from graphspec.training.observer import Record
+
 Factor = Tensor | float
 """A factor of a loss: a number, or a scalar on the device."""
 
@@ -34,8 +36,12 @@ class Balancer(Protocol):
     def weights(self) -> Mapping[str, Factor]:
         """Return the factor of each task's loss in the latest step, on the device."""
 
-    def close_epoch(self, losses: Mapping[str, float]) -> None:
-        """Take note of the mean training loss of each task over the epoch that ends."""
+    def close_epoch(self, losses: Mapping[str, float]) -> list[Record]:
+        """Take note of the mean training loss of each task over the epoch that ends.
+
+        Returns:
+            What it has to tell of how the tasks' gradients agreed; mostly nothing.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """Return all it remembers, as plain data and tensors."""
@@ -51,8 +57,9 @@ class Stateless:
         """Return nothing: it learns nothing."""
         return []
 
-    def close_epoch(self, losses: Mapping[str, float]) -> None:
-        """Do nothing."""
+    def close_epoch(self, losses: Mapping[str, float]) -> list[Record]:
+        """Return nothing: it has nothing to tell."""
+        return []
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing: it remembers nothing."""

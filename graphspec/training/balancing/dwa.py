@@ -10,6 +10,7 @@ from torch import Tensor
 
 from graphspec.training.balancing.balancer import Factor, Stateless, scaled, weighted_sum
 from graphspec.training.balancing.site import Site
+from graphspec.training.observer import Record
 
 
 class DynamicWeightAverage(Stateless):
@@ -44,12 +45,13 @@ class DynamicWeightAverage(Stateless):
         """Return the weights of this epoch."""
         return self._factors
 
-    def close_epoch(self, losses: Mapping[str, float]) -> None:
-        """Set the weights of the next epoch."""
+    def close_epoch(self, losses: Mapping[str, float]) -> list[Record]:
+        """Set the weights of the next epoch; there is nothing to tell."""
         latest = {task: losses[task] for task in self._learned}
         if self._before:
             self._factors |= self._weigh(latest)
         self._before = latest
+        return []
 
     def _weigh(self, latest: Mapping[str, float]) -> dict[str, float]:
         rates = {

@@ -37,9 +37,9 @@ class RandomWeights(Stateless):
         """Draw weights, and add the gradients of the weighted sum; see `Balancer.backward`."""
         self._generator.manual_seed(seed_of(self._seed, self._calls))
         self._calls += 1
-        drawn = torch.randn(len(self._learned), generator=self._generator, dtype=torch.float64)
-        for task, weight in zip(self._learned, drawn.softmax(0).tolist(), strict=True):
-            self._factors[task] = weight * self._stated[task]
+        stated = torch.tensor([self._stated[task] for task in self._learned])
+        drawn = torch.randn(len(self._learned), generator=self._generator).softmax(0) * stated
+        self._factors |= zip(self._learned, drawn.tolist(), strict=True)
         total = scaled(weighted_sum(losses, self._factors), scale)
         total.backward()  # type: ignore[no-untyped-call]
 
