@@ -133,7 +133,7 @@ def test_report_is_one_file_and_escapes_what_a_spec_says(spec: Path, tmp_path: P
     assert "<b>small" not in page
     assert "<script" not in page
     assert 'src="http' not in page
-    assert page.count("data:image/png;base64,") == 2
+    assert page.count("data:image/png;base64,") == 4  # curves and conflicts, light and dark
     assert "data:image/svg+xml;base64," in page
     assert "prefers-color-scheme: dark" in page
     counts = run.summary["confusion"]["counts"]
