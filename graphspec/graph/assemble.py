@@ -7,7 +7,7 @@ A node's name is its place in the tree: ``stage2.1.conv_a`` is the child ``conv_
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import nn
@@ -90,7 +90,8 @@ def _relate(root: nn.Module, weights: Mapping[str, Weights]) -> None:
             chain.append(weights[first])
         for copy in reversed([one for one in chain if one.copy_of and one.name not in copied]):
             copied.add(copy.name)
-            _copy(root.get_submodule(copy.name), root.get_submodule(str(copy.copy_of)))
+            original = root.get_submodule(str(copy.copy_of))
+            _copy(root.get_submodule(copy.name), original, copy.ties)
     for each in weights.values():
         if not each.trainable and each.is_module:
             root.get_submodule(each.name).requires_grad_(False)
@@ -110,11 +111,13 @@ def _share(root: nn.Module, each: Weights, weights: Mapping[str, Weights]) -> No
         setattr(module.get_submodule(path), last, parameter)
 
 
-def _copy(module: nn.Module, original: nn.Module) -> None:
-    """Give a module the values of another of the same structure."""
+def _copy(module: nn.Module, original: nn.Module, tied: Collection[str]) -> None:
+    """Give a module the values of another of the same structure, but for what is tied."""
     state = original.state_dict()
     for path, part in original.named_modules():
         if isinstance(part, TransposedLinear):
             name = f"{path}.weight" if path else "weight"
             state[name] = state[name].t()
-    module.load_state_dict(state)
+    for name in tied:
+        del state[name]
+    module.load_state_dict(state, strict=not tied)

@@ -189,7 +189,10 @@ class Owners:
         """Resolve ``tie``: each parameter to the node and the parameter that it is."""
         for name, draft in self.drafts.items():
             node = draft.spec
-            if not isinstance(node, (OpNode, LayersNode)) or not node.tie or draft.weights is None:
+            if isinstance(node, ShareNode) or name not in self.weights:
+                continue
+            assert isinstance(node, (OpNode, LayersNode, CopyNode))
+            if not node.tie:
                 continue
             ties: dict[str, Tie] = {}
             for parameter, target in node.tie.items():

@@ -424,6 +424,22 @@ def test_the_class_of_a_plugin_is_copied_with_what_it_uses(plugin: Path) -> None
     assert "graphspec.op" not in text
 
 
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("relation", ["copy: seq.{}", "share: seq.{}, mode: parameters"])
+def test_a_single_layer_is_copied_or_lends_its_parameters(relation: str, layer: int) -> None:
+    nodes = f"""
+nodes:
+  flat: {{op: flatten, from: image}}
+  seq: {{layers: [{{Linear: 6}}, BatchNorm1d], from: flat}}
+  again: {{{relation.format(layer)}, from: {"seq" if layer else "flat"}}}
+  fine: {{op: head, from: again, task: fine}}
+"""
+    text = assert_same(graph_of(HEAD + nodes), train=True)
+    assert ("# again starts with the values of seq.0" in text) == (
+        relation == "copy: seq.{}" and not layer
+    )
+
+
 @given(dags(), st.integers())
 def test_any_graph_under_any_names_gives_the_same_numbers(dag: Dag, seed: int) -> None:
     """Nodes get names in groups by chance, so that some groups are units and others are not."""

@@ -19,7 +19,7 @@ from tests.interpreter.things import (
     calls_of,
 )
 from tests.interpreter.values import Env, value_of, variables
-from tests.interpreter.weights import Weights
+from tests.interpreter.weights import Weights, again, layer_of
 
 _MULTIPLYING = ("each", "copies", "repeat", "when")
 
@@ -98,7 +98,7 @@ class Structure:
             return self._instance(scope, what, full, env, sources, before)
         if "share" in what or "copy" in what:
             target = self.find(scope, what.get("share", what.get("copy")))
-            return self.second(target, what, full, sources, before, {})
+            return self.second(target, what, full, sources, before)
         if any(isinstance(layer, dict) and "share" in layer for layer in what.get("layers", ())):
             return self._stretches(scope, what, full, before)
         return self._owner(scope, what, full, sources)
@@ -133,7 +133,7 @@ class Structure:
             sources = self._sources(scope, what["from"], before)
             if "share" in stretch:
                 target = self.find(scope, stretch["share"])
-                before = self.second(target, stretch, f"{full}.{i}", sources, before, {})
+                before = self.second(target, stretch, f"{full}.{i}", sources, before)
             else:
                 own = {**stretch, "trainable": what.get("trainable", True)}
                 before = self._owner(scope, own, f"{full}.{i}", sources)
@@ -238,19 +238,29 @@ class Structure:
         full: str,
         sources: list[tuple[str | None, Source]],
         before: Thing | None,
-        twins: dict[Weights, Weights],
     ) -> Thing:
         """Return the like of a target on other inputs, with its weights or a copy of them."""
         if isinstance(target, tuple):
             call, index = target
-            layer = call.weights.what["layers"][index]
-            part = Weights(
-                f"{call.weights.name}.{index}", {"layers": [layer]}, call.weights.trainable
-            )
-            part.layer_of = (call.weights, index)
-            return Call(full, self._again(part, what, full, twins), sources)
+            part = layer_of(call.weights, index)
+            (weights,) = again([(full, part.name, part)], what)
+            return Call(full, weights, sources)
+        made = self._like(target, full, sources, before)
+        ours, theirs = list(calls_of(made)), list(calls_of(target))
+        uses = [(new.name, old.name, old.weights) for new, old in zip(ours, theirs, strict=True)]
+        for call, weights in zip(ours, again(uses, what), strict=True):
+            call.weights = weights
+        return made
+
+    def _like(
+        self,
+        target: Thing,
+        full: str,
+        sources: list[tuple[str | None, Source]],
+        before: Thing | None,
+    ) -> Thing:
         if isinstance(target, Call):
-            return Call(full, self._again(target.weights, what, full, twins), sources)
+            return Call(full, target.weights, sources)
         if isinstance(target, Passed):
             return Passed(sources[0][1])
         if isinstance(target, Many):
@@ -259,7 +269,7 @@ class Structure:
                 given = sources
                 if target.chain and before is not None:
                     given = [(sources[0][0], Previous(before)), *sources[1:]]
-                made = self.second(member, what, f"{full}.{label}", given, before, twins)
+                made = self._like(member, f"{full}.{label}", given, before)
                 if target.chain:
                     before = made
                 members[label] = made
@@ -267,25 +277,7 @@ class Structure:
         old = target.scope
         inputs = self._inputs(target.block, sources, before)
         body = Scope(f"{full}.", old.nodes, old.env, inputs, old.outer, old.added)
-        made = self._made(Instance(target.block, body))
-        for ours, theirs in zip(calls_of(made), calls_of(target), strict=True):
-            ours.weights = self._again(theirs.weights, what, ours.name, twins)
-        return made
-
-    def _again(
-        self, old: Weights, what: dict[str, Any], full: str, twins: dict[Weights, Weights]
-    ) -> Weights:
-        """Return the weights that a second call uses; inside a copy what was one stays one."""
-        if "share" in what and what.get("mode", "module") == "module":
-            return old
-        new = Weights(full, old.what)
-        if "share" in what:
-            new.trainable = old.trainable
-            new.parameters_of = old
-            return new
-        new.trainable = bool(what.get("trainable", True))
-        new.copy_of = old
-        return twins.setdefault(old, new)
+        return self._made(Instance(target.block, body))
 
     # -- what is read -----------------------------------------------------------------------------
 

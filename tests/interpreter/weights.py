@@ -59,6 +59,46 @@ class Weights:
             yield owner
 
 
+def layer_of(weights: Weights, index: int) -> Weights:
+    """Return one layer of a sequence."""
+    layer = weights.what["layers"][index]
+    part = Weights(f"{weights.name}.{index}", {"layers": [layer]}, weights.trainable)
+    part.layer_of = (weights, index)
+    return part
+
+
+def again(uses: list[tuple[str, str, Weights]], what: dict[str, Any]) -> list[Weights]:
+    """Return the weights of calls that share those of others, or begin as copies of them.
+
+    Args:
+        uses: For each call its name, the name of the call that it is like, and whose weights that
+            one uses.
+        what: The node that says ``share`` or ``copy``.
+
+    Returns:
+        The weights for each call. In a copy of several what was one stays one.
+    """
+    if "share" in what:
+        if what.get("mode", "module") == "module":
+            return [old for _, _, old in uses]
+        return [Weights(name, o.what, o.trainable, parameters_of=o) for name, _, o in uses]
+    trainable = bool(what.get("trainable", True))
+    twins: dict[Weights, Weights] = {}
+    for name, like, old in uses:
+        twin = twins.setdefault(old, Weights(name, old.what, trainable, copy_of=old))
+        if like == old.name:
+            twin.name = name
+    for old, twin in twins.items():
+        if old.parameters_of in twins:
+            twin.parameters_of, twin.copy_of = twins[old.parameters_of], None
+        if old.layer_of is not None and old.layer_of[0] in twins:
+            twin.layer_of, twin.copy_of = (twins[old.layer_of[0]], old.layer_of[1]), None
+        for parameter, (owner, name) in old.ties.items():
+            if owner in twins:
+                twin.ties[parameter] = (twins[owner], name)
+    return [twins[old] for _, _, old in uses]
+
+
 @dataclass
 class Store:
     """The tensors of a model, and which of them were used.

@@ -28,9 +28,16 @@ def share_parameters(module: nn.Module, owner: nn.Module) -> None:
         setattr(module.get_submodule(path), last, parameter)
 
 
-def copy_values(module: nn.Module, original: nn.Module, transposed: Sequence[str]) -> None:
-    """Give a module the values of another of the same structure, some of them transposed."""
+def copy_values(
+    module: nn.Module, original: nn.Module, transposed: Sequence[str], tied: Sequence[str] = ()
+) -> None:
+    """Give a module the values of another of the same structure.
+
+    Some are transposed, and those that are tied to a third are left as they are.
+    """
     state = original.state_dict()
     for name in transposed:
         state[name] = state[name].t()
-    module.load_state_dict(state)
+    for name in tied:
+        del state[name]
+    module.load_state_dict(state, strict=not tied)

@@ -167,21 +167,32 @@ class _Relations:
         scope = self._scope_of(name, other)
         remark = f"{scope.relative(name)} starts with the values of {scope.relative(other)}"
         left, right = self._left(scope, name), self._right(scope, other)
-        transposed = self._transposed(other)
-        if transposed:
+        transposed, tied = self._transposed(other), self._tied(name)
+        if transposed or tied:
             function = self._modules.name_of(copy_values)
-            names = literal(transposed)
-            self._say(scope, remark, Brackets(f"{function}(", (left, right, names)))
+            names = [literal(each) for each in (transposed, tied) if each or each is transposed]
+            self._say(scope, remark, Brackets(f"{function}(", (left, right, *names)))
         else:
             state = f"{right}.state_dict()"
             self._say(scope, remark, Brackets(f"{left}.load_state_dict(", (state,)))
 
+    def _owners_in(self, name: str) -> list[str]:
+        """Return the weights of this name, or of the group of this name."""
+        group = self._tree.groups.get(name)
+        return [name] if group is None else list(self._owners(group))
+
+    def _tied(self, name: str) -> list[str]:
+        """Return the parameters under a name that are tied to others."""
+        return [
+            f"{owner}.{parameter}"[len(name) + 1 :]
+            for owner in self._owners_in(name)
+            for parameter in self._all[owner].ties
+        ]
+
     def _transposed(self, name: str) -> list[str]:
         """Return the parameters under a name that are used transposed."""
-        group = self._tree.groups.get(name)
-        owners = [name] if group is None else self._owners(group)
         found = []
-        for owner in owners:
+        for owner in self._owners_in(name):
             for parameter in self._all[owner].parameters:
                 if place_of(self._all, owner, parameter).transposed:
                     found.append(f"{owner}.{parameter}"[len(name) + 1 :])
@@ -204,9 +215,7 @@ class _Relations:
                 remark = ""
 
     def _has_buffers(self, name: str) -> bool:
-        group = self._tree.groups.get(name)
-        owners = [name] if group is None else self._owners(group)
-        return any(self._weights[each].buffers for each in owners)
+        return any(self._weights[each].buffers for each in self._owners_in(name))
 
     def _freeze(self) -> None:
         """Say what is not trained, once for groups of which nothing is."""

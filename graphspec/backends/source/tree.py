@@ -168,10 +168,10 @@ class Tree:
         return min(self._positions[node.name] for node in nodes_of(item))
 
     def around(self, name: str) -> Iterator[Group]:
-        """Yield the groups around a name, from the outside inwards."""
+        """Yield the groups around the name of a node, or of a layer in one, from the outside in."""
         yield self.root
         end = name.find(".")
-        while end >= 0:
+        while end >= 0 and name[:end] in self.groups:
             yield self.groups[name[:end]]
             end = name.find(".", end + 1)
 

@@ -7,7 +7,7 @@ original of the same name inside.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from graphspec.errors import Span
 from graphspec.language.blocks.declare import STRUCTURE
@@ -40,6 +40,7 @@ class Second:
         key: Where its name stands.
         reads: What it reads.
         span: Where the target is named.
+        leaves: The nodes that were made so far.
     """
 
     form: str
@@ -47,6 +48,7 @@ class Second:
     key: Span
     reads: Reads | None
     span: Span
+    leaves: list[Leaf] = field(default_factory=list)
 
     def leaf_tree(self, target: str) -> Tree:
         """Return the node that uses, or starts as, one node of the target."""
@@ -73,7 +75,10 @@ def second(work: Work, frame: Frame, tree: Tree, key: Span, site: Site, form: st
             parts = {**(tree.mapping or {}), form: Tree(found, asked.span)}
             tree = mapping(parts, tree.span, tree.keys)
         return work.leaf(frame, site, tree, key, reads)
-    return _clone(work, found, site, Second(form, tree, key, reads, asked.span))
+    whole = Second(form, tree, key, reads, asked.span)
+    if form == "copy":
+        work.copies.append(whole.leaves)
+    return _clone(work, found, site, whole)
 
 
 def target_of(work: Work, frame: Frame, text: str) -> Member | str | None:
@@ -150,7 +155,9 @@ def _clone_leaf(work: Work, found: Leaf, site: Site, second: Second) -> Member:
     work.count(second.key)
     _keep_block(work, found.name, site.name)
     reads = _first_replaced(second.reads, site.first)
-    return Leaf(site.name, second.leaf_tree(found.name), second.key, reads, found.home)
+    made = Leaf(site.name, second.leaf_tree(found.name), second.key, reads, found.home)
+    second.leaves.append(made)
+    return made
 
 
 def _keep_block(work: Work, old: str, new: str) -> None:
@@ -220,6 +227,7 @@ def _twin(
         _keep_block(work, member.name, name)
         tree = second.leaf_tree(member.name)
         made = Leaf(name, tree, member.key, moved(member.reads), new)
+        second.leaves.append(made)
     elif isinstance(member, Alias):
         made = Alias(name, moved(member.reads), member.key)
     elif isinstance(member, Group):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from graphspec.errors import Code, Span
 from graphspec.language.blocks.clones import target_of
+from graphspec.language.blocks.copies import rejoin
 from graphspec.language.blocks.members import Frame, Group, Instance, Leaf, Member
 from graphspec.language.blocks.references import Resolver
 from graphspec.language.blocks.work import Work
@@ -36,6 +37,7 @@ def flatten(work: Work, frame: Frame, nodes: Tree) -> Tree:
             tree = _with_ties(work, leaf, ties, tree)
         trees[leaf.name] = tree
         keys[leaf.name] = leaf.key
+    rejoin(work.copies, trees)
     _check_nesting(work, trees, keys)
     return mapping(trees, nodes.span, keys)
 

@@ -64,6 +64,7 @@ class Work:
         made: Number of nodes so far.
         instances: The block of each instance, by the instance's full name.
         bodies: The nodes of bodies, evaluated.
+        copies: For each copy of a group or an instance the nodes that it consists of.
     """
 
     blocks: dict[str, Block | None]
@@ -74,6 +75,7 @@ class Work:
     made: int = 0
     instances: dict[str, str] = field(default_factory=dict)
     bodies: Bodies = field(default_factory=Bodies)
+    copies: list[list[Leaf]] = field(default_factory=list)
 
     def lost(self, name: str) -> Lost:
         """Return the member for a node with a mistake that was reported."""
