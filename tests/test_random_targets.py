@@ -1,4 +1,4 @@
-"""Random specs survive what graphspec makes of them: another text, plain PyTorch, a program, ONNX."""
+"""Random specs survive what graphspec makes of them: a text, plain PyTorch, a program, ONNX."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class CopyNode(OwnerSpec):
     copy_: str = Field(alias="copy")
     """The node, or the instance of a block, that it starts as."""
     tie: dict[str, str] = Field(default_factory=dict)
-    """Parameters that are another node's instead: `{weight: embed.weight}`."""
+    """Parameters that are another node's: `{0.weight: embed.weight}`."""
 
 
 FORMS: dict[str, type[NodeSpec]] = {

@@ -212,6 +212,22 @@ def test_pruning_keeps_what_other_weights_need() -> None:
     assert torch.equal(model(image=IMAGE)["fine"], whole(image=IMAGE)["fine"])
 
 
+def test_a_copy_may_be_tied_to_a_third() -> None:
+    """The tied parameter stays that of its owner; only the others are copied."""
+    model = compiled("""\
+nodes:
+  flat: {op: flatten, from: image}
+  first: {op: Linear, from: flat, out_features: 4}
+  third: {op: Linear, from: flat, out_features: 4}
+  second: {copy: first, from: flat, tie: {weight: third.weight}}
+  sum: {op: add, from: [first, second, third]}
+  label: {op: head, from: sum, task: fine}
+""")
+    assert model.second.weight is model.third.weight
+    assert not torch.equal(model.second.weight, model.first.weight)
+    assert torch.equal(model.second.bias, model.first.bias)
+
+
 @pytest.mark.parametrize("relation", ["copy: seq.0", "share: seq.0, mode: parameters"])
 def test_a_single_layer_may_be_copied_or_lend_its_parameters(relation: str) -> None:
     model = compiled(f"""\

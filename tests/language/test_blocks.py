@@ -239,6 +239,49 @@ def test_keys_of_an_instance_reach_every_node_inside() -> None:
     }  # fmt: skip
 
 
+RECURRENT = """\
+blocks:
+  recurrent:
+    nodes:
+      again: {share: cell, from: cell}
+      cell: {layers: [{Linear: 8}, ReLU], from: input}
+      own: {share: cell, mode: parameters, from: again}
+      one: {share: cell.0, from: own}
+      back: {op: Linear, out_features: 8, from: one, tie: {weight: cell.0.weight}}
+    output: back
+nodes:
+  flat: {op: fc, from: image, units: 8}
+  first: {block: recurrent, from: flat}
+"""
+
+
+def test_what_shares_and_is_tied_inside_does_so_inside_a_copy() -> None:
+    nodes = flat(RECURRENT + "  second: {copy: first, from: flat}\n")
+    assert {name: node for name, node in nodes.items() if name.startswith("second.")} == {
+        "second.again": {"share": "second.cell", "from": "second.cell"},
+        "second.cell": {"copy": "first.cell", "from": "flat"},
+        "second.own": {"share": "second.cell", "mode": "parameters", "from": "second.again"},
+        "second.one": {"share": "second.cell.0", "from": "second.own"},
+        "second.back": {
+            "copy": "first.back", "from": "second.one", "tie": {"weight": "second.cell.0.weight"},
+        },
+    }  # fmt: skip
+
+
+def test_a_copy_of_a_copy_and_of_a_chain_shares_inside() -> None:
+    nodes = flat(
+        RECURRENT
+        + "  third: {copy: second, from: flat}\n"
+        + "  second: {copy: first, from: flat}\n"
+        + "  chain: {share: first.cell, from: flat, repeat: 3}\n"
+        + "  other: {copy: chain, from: flat}\n"
+    )
+    assert nodes["third.again"] == {"share": "third.cell", "from": "third.cell"}
+    assert nodes["third.back"]["tie"] == {"weight": "third.cell.0.weight"}
+    assert nodes["other.0"] == {"copy": "chain.0", "from": "flat"}
+    assert nodes["other.2"] == {"share": "other.0", "from": "other.1"}
+
+
 def test_the_resolved_spec_is_the_same_spec() -> None:
     text = (
         HEAD

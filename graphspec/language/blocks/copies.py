@@ -73,8 +73,8 @@ class _Copy:
 
     def _joined(self, name: str, original: str) -> Tree | None:
         """Return what a node of the copy is, or None where it is a copy and no more."""
-        tree, old = self._trees[name], self._trees.get(original)
-        owner = self._owner(original)
+        tree, owner = self._trees[name], self._owner(original)
+        old = self._trees.get(owner)
         head = owner.rpartition(".")[0]
         if self.twins[owner] != name:
             return self._sharing(tree, self.twins[owner])
@@ -82,10 +82,10 @@ class _Copy:
             return self._sharing(tree, f"{self.twins[head]}.{owner[len(head) + 1 :]}")
         if old is None:
             return None
-        lender = old.get("share")
+        lender = old.get("share")  # of parameters only, else it would not be an owner
         if lender is not None and isinstance(lender.value, str):
             twin = self._twin(self._owner(lender.value))
-            return None if twin is None else self._sharing(tree, twin, old.get("mode"))
+            return None if twin in (None, name) else self._sharing(tree, str(twin), old.get("mode"))
         return self._tied(tree, old.get("tie"))
 
     def _sharing(self, tree: Tree, target: str, mode: Tree | None = None) -> Tree:
