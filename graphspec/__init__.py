@@ -21,6 +21,7 @@ _EXPORTS = {
     "analyze": "graphspec.compiler",
     "check": "graphspec.training.probe",
     "compile": "graphspec.compiler",
+    "describe_data": "graphspec.training.overview",
     "eject": "graphspec.compiler",
     "evaluate": "graphspec.training.run",
     "export": "graphspec.training.export",
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from graphspec.ops.plugins import load_plugin as load_plugin
     from graphspec.training.export import export as export
     from graphspec.training.listing import runs as runs
+    from graphspec.training.overview import describe_data as describe_data
     from graphspec.training.probe import check as check
     from graphspec.training.run import Run as Run
     from graphspec.training.run import evaluate as evaluate

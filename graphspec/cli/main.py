@@ -22,6 +22,7 @@ from typer.core import TyperGroup
 import graphspec
 from graphspec.cli import (
     check,
+    data,
     eject,
     evaluate,
     export,
@@ -88,7 +89,7 @@ app = typer.Typer(
     ),
 )
 for _command in (
-    *(new, fmt, validate, resolve, summary, render, check),
+    *(new, fmt, validate, resolve, summary, render, data, check),
     *(train, runs, evaluate, export, eject, ops, schema),
 ):
     _name = _command.__name__.rpartition(".")[2]

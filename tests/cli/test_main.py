@@ -32,6 +32,7 @@ SURFACE = {
         "--data", "--data-root", "--epochs", "--set", "--seed", "--device", "--out", "--resume",
         "--plugin", "--help",
     },
+    "data": {"--data", "--data-root", "--set", "--sheet", "--plugin", "--format", "--help"},
     "check": {
         "--data", "--data-root", "--set", "--device", "--seconds", "--plugin", "--format",
         "--help",

@@ -15,6 +15,7 @@ PUBLIC = [
     "analyze",
     "check",
     "compile",
+    "describe_data",
     "eject",
     "evaluate",
     "export",
