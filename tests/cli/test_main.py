@@ -88,7 +88,7 @@ def test_no_command_shows_help_and_is_a_mistake(cli: Cli) -> None:
             ["trian", "arch5"],
             "error[bad-option]: there is no command `trian`\n"
             "   did you mean `train`? commands: new, fmt, validate, resolve, summary, render, "
-            "check, train, runs, evaluate, export, eject, ops, schema\n",
+            "data, check, train, runs, evaluate, export, eject, ops, schema\n",
         ),
         (
             ["specs/arch5.yaml"],
