@@ -37,6 +37,7 @@ class TaskSpec:
         parent: The coarser task that each class of this one lies in, or None.
         parents: For each class of this task its class in ``parent``, -1 where it is not known;
             empty before the labels were looked at.
+        metrics: Names of the metrics that a spec chooses for it; empty for those of its type.
         lineage: The same for ``parent``, its own parent and so on; ``parents`` is the first.
         type: ``classification`` for one class a sample, ``multilabel`` for any number of labels,
             ``regression`` for numbers, ``segmentation`` for one class a position.
@@ -58,6 +59,7 @@ class TaskSpec:
     labels: str | None = None
     partial: bool = False
     lineage: tuple[tuple[int, ...], ...] = ()
+    metrics: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

@@ -66,6 +66,10 @@ class Task(Section):
     for unequal numbers in the training split. In `multilabel` they are factors of the positives."""
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     """Part of a label's weight that is spread evenly over all classes."""
+    metrics: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, examples=[["top1", "macro_f1"]]
+    )
+    """What the task is measured by, the one that says most first; by the type by default."""
     ignore_index: int | None = None
     """Label of the positions of a segmentation that do not count, such as `255`."""
 

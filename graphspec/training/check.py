@@ -12,7 +12,15 @@ from graphspec.errors import Code, Sink, Span
 from graphspec.language import labels
 from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec, TaskType
-from graphspec.training import devices, groups, judging, losses, optimizers, schedules
+from graphspec.training import (
+    devices,
+    groups,
+    judging,
+    losses,
+    metric_choice,
+    optimizers,
+    schedules,
+)
 from graphspec.training.balancing import choice as balancing
 from graphspec.training.optimizers import Spans
 
@@ -80,14 +88,16 @@ def check_recipe(spec: Spec, graph: Graph | None, sink: Sink) -> None:
         graph: Its graph, or None where that has mistakes.
         sink: Where mistakes go: see `check`.
     """
-    tasks = None if graph is None else graph.tasks
+    tasks = None if graph is None else metric_choice.chosen(graph.tasks, spec.tasks)
 
     def span(path: tuple[str | int, ...], key: bool = False) -> Span | None:
         return spec.locate(*path, key=key)
 
     check(spec.train, tasks, sink, span, graph)
     balancing.check(spec.train.balance, graph, sink, span)
-    losses.check(spec.tasks, _kinds(spec, graph), _classes(spec, graph), sink, span)
+    kinds, classes = _kinds(spec, graph), _classes(spec, graph)
+    losses.check(spec.tasks, kinds, classes, sink, span)
+    metric_choice.check(spec.tasks, kinds, classes, sink, span)
     if tasks is not None:
         _check_augmentation(spec, tasks, sink)
 

@@ -55,7 +55,9 @@ def draw(records: Sequence[Record], best_epoch: int, dark: bool = False) -> byte
     from matplotlib.ticker import PercentFormatter
 
     palette = DARK if dark else LIGHT
-    tasks = found(records[0] if records else ())
+    # some metrics are measured on the validation split alone, in an order of their own
+    validated = (record for record in records if record["split"] != "train")
+    tasks = found(dict.fromkeys(key for record in (*validated, *records) for key in record))
     panels = [("loss", "loss")]
     panels += [
         (f"{task}/{names[0]}", f"{task}: {measure(names[0]).words}")

@@ -1,8 +1,9 @@
 """Evaluation of a model on one split: losses, metrics and confusion.
 
-Classifications are measured by torchmetrics. The other types are counted by the same sums as the
-running means of training (`graphspec.training.statistics`), which are exact: torchmetrics takes
-logits that all lie in [0, 1] for probabilities, and gives an R2 of 1 to targets of small numbers.
+Classifications are measured by torchmetrics (`graphspec.training.gauges`). What the other types
+have by default is counted by the same sums as the running means of training
+(`graphspec.training.statistics`), which are exact: torchmetrics gives an R2 of 1 to targets of
+small numbers.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from graphspec.language.signature import TaskSpec
-from graphspec.training.kinship import Kin, kinships
+from graphspec.training.gauges import Gauges
+from graphspec.training.kinship import Kin, count_pairs, kinships
 from graphspec.training.losses import Losses
-from graphspec.training.measures import TOP, of_tasks
+from graphspec.training.measures import of_task, of_tasks
 from graphspec.training.statistics import statistics
 
 Forward = Callable[..., Mapping[str, Tensor]]
@@ -104,32 +106,23 @@ class _Scoreboard:
     """The metrics of one evaluation, accumulated on the device."""
 
     def __init__(self, losses: Losses, tasks: Mapping[str, TaskSpec], device: torch.device) -> None:
-        from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
-
         self.samples = 0
         self._losses = losses
         self._tasks = tasks
         self._sums: dict[str, Tensor] = {}
         self._basis: dict[str, Tensor] = {}
-        self._accuracy: dict[str, Any] = {}
         exact = torch.float32 if device.type == "mps" else torch.float64
-        self._statistics = {
-            name: statistics(task, exact)
-            for name, task in tasks.items()
-            if task.type != "classification"
-        }
+        # classifications are measured by torchmetrics alone
+        made = {n: statistics(t, exact) for n, t in tasks.items() if t.type != "classification"}
+        self._statistics = {name: each for name, each in made.items() if each is not None}
         self._counts: dict[str, Tensor] = {}
-        self._classified = dict.fromkeys((n for n in tasks if tasks[n].type == "classification"), 0)
-        for name, task in tasks.items():
-            if task.type != "classification":
-                continue
-            for top in (1, TOP) if task.classes > TOP else (1,):
-                self._accuracy[f"{name}/top{top}"] = MulticlassAccuracy(
-                    task.classes, top_k=top, average="micro", validate_args=False
-                ).to(device)
+        self._gauges = {
+            name: Gauges(task, of_task(task), device, exact) for name, task in tasks.items()
+        }
+        sizes = {name: tasks[name].classes for name in coarse_tasks(tasks)}
         self._confusion = {
-            name: MulticlassConfusionMatrix(tasks[name].classes, validate_args=False).to(device)
-            for name in coarse_tasks(tasks)
+            name: torch.zeros(size**2, dtype=torch.int64, device=device)
+            for name, size in sizes.items()
         }
         self._kinships = kinships(tasks, device)
 
@@ -144,47 +137,36 @@ class _Scoreboard:
             _add(self._sums, name, loss * (count if basis is None else basis))
         for name, each in self._statistics.items():
             _add(self._counts, name, each.count(outputs[name], labels[name]))
-        classified = {n: self._labelled(n, outputs[n], labels[n]) for n in self._classified}
-        for key, accuracy in self._accuracy.items():
-            given, true = classified[key.rsplit("/", 1)[0]]
-            if len(true):
-                accuracy.update(given, true)
+        for name, gauges in self._gauges.items():
+            if gauges:
+                gauges.update(outputs[name], labels[name])
         for name, matrix in self._confusion.items():
-            given, true = classified[name]
-            if len(true):
-                matrix.update(given.argmax(1), true)
+            true, size = labels[name], self._tasks[name].classes
+            count_pairs(matrix, true, outputs[name].argmax(1), size, true >= 0)
         for kinship in self._kinships.values():
             kinship.add(outputs, labels)
 
     def result(self, started: float) -> Evaluation:
         parts = {name: self._mean(name, float(total)) for name, total in self._sums.items()}
         scores = {"loss": self._losses.total(parts)}
-        scores |= {f"{name}/loss": parts[name] for name in self._tasks}
-        for key, accuracy in self._accuracy.items():
-            # torchmetrics divides in float32; the number of hits is whole
-            number = self._classified[key.rsplit("/", 1)[0]]
-            if number:
-                scores[key] = round(float(accuracy.compute()) * number) / number
-        for name, each in self._statistics.items():
-            found = each.scores(self._counts[name].cpu(), self.samples)
+        for name in self._tasks:
+            found = {"loss": parts[name]} | self._gauges[name].scores()
+            if name in self._statistics:
+                sums = self._counts[name].cpu()
+                found |= self._statistics[name].scores(sums, self.samples)
+            if name in self._kinships:
+                found |= self._kinships[name].scores()
             scores |= {f"{name}/{metric}": value for metric, value in found.items()}
-        for name, kinship in self._kinships.items():
-            scores |= {f"{name}/{metric}": value for metric, value in kinship.scores().items()}
         return Evaluation(
             scores={key: scores[key] for key in of_tasks(self._tasks) if key in scores},
             samples=self.samples,
             kin={name: each.confusion() for name, each in self._kinships.items()},
-            confusion={n: matrix.confmat.tolist() for n, matrix in self._confusion.items()},
+            confusion={
+                name: matrix.reshape(self._tasks[name].classes, -1).tolist()
+                for name, matrix in self._confusion.items()
+            },
             seconds=time.perf_counter() - started,
         )
-
-    def _labelled(self, name: str, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return outputs and labels of the samples that have a class."""
-        if self._tasks[name].partial:
-            known = labels >= 0
-            outputs, labels = outputs[known], labels[known]
-        self._classified[name] += len(labels)
-        return outputs, labels
 
     def _mean(self, name: str, total: float) -> float:
         """Return the mean loss of a task, over samples or over what counts."""

@@ -74,7 +74,8 @@ class Criterion:
 
 def _read(splits: Mapping[str, Record], metric: str) -> float:
     split, _, name = metric.partition("/")
-    return float(splits[split][name])
+    # one that is not defined for what the model predicts is not in the record
+    return float(splits[split].get(name, math.nan))
 
 
 def metric_of(name: str) -> str:

@@ -103,9 +103,9 @@ class Kinship:
         # a mistake is 1 from the truth, and 1 more for every level at which their ancestors differ
         height = wrong.sum() + differs.sum()
         self._sums += torch.stack([*(term.sum() for term in terms), height])
-        _count(self._counts, above, implied, self._parents, placed & (implied >= 0))
+        count_pairs(self._counts, above, implied, self._parents, placed & (implied >= 0))
         if len(self._pairs):
-            _count(self._pairs, true, given, self._classes, known)
+            count_pairs(self._pairs, true, given, self._classes, known)
 
     def _marginal(self, logits: Tensor) -> Tensor:
         """Return the parent's class in which most of the probability lies."""
@@ -182,7 +182,15 @@ def _names(task: TaskSpec, classes: int) -> list[str]:
     return list(task.names) or [str(number) for number in range(classes)]
 
 
-def _count(sums: Tensor, rows: Tensor, columns: Tensor, size: int, counted: Tensor) -> None:
-    """Count pairs of classes into a flat matrix; unlike bincount it does not wait."""
+def count_pairs(sums: Tensor, rows: Tensor, columns: Tensor, size: int, counted: Tensor) -> None:
+    """Count pairs of classes; unlike bincount this does not wait for the device.
+
+    Args:
+        sums: The numbers so far, a matrix of shape ``(size, size)`` as one row.
+        rows: The first class of each pair, shape ``(N,)``.
+        columns: The second.
+        size: Number of classes.
+        counted: Which pairs count.
+    """
     places = torch.where(counted, rows * size + columns, 0)
     sums.scatter_add_(0, places, counted.long())

@@ -59,11 +59,32 @@ MEASURES: dict[str, Measure] = {
     "top1": Measure("top-1", "accuracy", _CLASSES),
     "top5": Measure("top-5", "top-5 accuracy", _CLASSES),
     "f1": Measure("F1", "macro F1", _LABELS),
+    "macro_f1": Measure("macro F1", "macro F1", _CLASSES),
     "iou": Measure("IoU", "mean IoU", _PLACES),
+    "dice": Measure("Dice", "mean Dice coefficient", _PLACES),
     "accuracy": Measure("accuracy", "accuracy", _LABELS + _PLACES),
+    "exact_match": Measure("exact match", "samples with all labels right", _LABELS),
+    "precision": Measure("precision", "macro precision", _CLASSES + _LABELS),
+    "recall": Measure("recall", "macro recall", _CLASSES + _LABELS),
+    "mcc": Measure("MCC", "Matthews correlation", _CLASSES, is_part=False),
+    "cohen_kappa": Measure("kappa", "Cohen's kappa", _CLASSES, is_part=False),
+    "auroc": Measure(
+        "AUROC", "area under the ROC curve", _CLASSES + _LABELS, is_part=False, running=False
+    ),
+    "average_precision": Measure(
+        "AP", "average precision", _CLASSES + _LABELS, is_part=False, running=False
+    ),
+    "calibration_error": Measure(
+        "ECE", "expected calibration error", _CLASSES, minimised=True, running=False
+    ),
     "mae": Measure("MAE", "mean absolute error", _NUMBERS, minimised=True, is_part=False),
+    "mse": Measure("MSE", "mean squared error", _NUMBERS, minimised=True, is_part=False),
     "rmse": Measure("RMSE", "root mean squared error", _NUMBERS, minimised=True, is_part=False),
     "r2": Measure("R2", "part of the variance explained", _NUMBERS, is_part=False),
+    "pearson": Measure("Pearson", "Pearson correlation", _NUMBERS, is_part=False),
+    "spearman": Measure(
+        "Spearman", "Spearman rank correlation", _NUMBERS, is_part=False, running=False
+    ),
     "consistency": _kinship("consistency", "prediction lies in the predicted parent"),
     "implied_top1": _kinship("implied top-1", "accuracy of the parent of the prediction"),
     "marginal_top1": _kinship("marginal top-1", "accuracy of the parent of most probability"),
@@ -131,12 +152,17 @@ def of_task(task: TaskSpec, split: str = "validation") -> tuple[str, ...]:
         task: The task.
         split: ``train`` has those that are counted while the model learns; the others have all.
     """
-    names = _OF_TYPE[task.type]
-    if task.type == "classification" and task.classes <= TOP:
+    names = task.metrics or _OF_TYPE[task.type]
+    if not task.metrics and task.type == "classification" and task.classes <= TOP:
         names = names[:1]
     kinship = (name for name, each in MEASURES.items() if each.of_hierarchy)
     everything = ("loss", *names, *(kinship if task.parent is not None else ()))
     return tuple(name for name in everything if split != "train" or measure(name).running)
+
+
+def suited(kind: TaskType) -> list[str]:
+    """Return the names of the metrics that a task of a type may choose."""
+    return [n for n, each in MEASURES.items() if kind in each.types and not each.of_hierarchy]
 
 
 def of_tasks(tasks: Mapping[str, TaskSpec], split: str = "validation") -> list[str]:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from graphspec.language.signature import TaskSpec
+from graphspec.training import gauges, measures
+from graphspec.training.gauges import Gauges
 from graphspec.training.losses import Losses
 from graphspec.training.statistics import statistics
 
 _PENDING_LIMIT = 1 << 18
 """Outputs that are kept before they are counted: 1 MiB in float32, which a cache still holds."""
+
+
+def _running(task: TaskSpec) -> list[str]:
+    """Return the metrics of a training epoch that do not follow from the sums of statistics."""
+    names = measures.of_task(task, "train")
+    return [name for name in gauges.computed(task, names) if measures.top_k(name) is None]
 
 
 class Meter:
@@ -35,7 +43,13 @@ class Meter:
         self.samples = 0
         self._tasks = dict(tasks)
         self._losses = losses
-        self._statistics = {name: statistics(task, exact) for name, task in tasks.items()}
+        made = {name: statistics(task, exact) for name, task in tasks.items()}
+        self._statistics = {name: each for name, each in made.items() if each is not None}
+        self._gauges = {
+            name: made_gauges
+            for name, task in tasks.items()
+            if (made_gauges := Gauges(task, _running(task), device, exact))
+        }
         self._loss = {task: torch.zeros((), dtype=exact, device=device) for task in tasks}
         self._basis: dict[str, Tensor] = {}
         self._sums = {
@@ -82,10 +96,15 @@ class Meter:
             return {}
         parts = {task: self._mean(task) for task in self._tasks}
         found = {"loss": self._losses.total(parts)}
-        for task, each in self._statistics.items():
-            found[f"{task}/loss"] = parts[task]
-            scores = each.scores(self._sums[task].cpu(), self.samples)
-            found |= {f"{task}/{name}": score for name, score in scores.items()}
+        for name, task in self._tasks.items():
+            scores = {"loss": parts[name]}
+            if name in self._statistics:
+                sums = self._sums[name].cpu()
+                scores |= self._statistics[name].scores(sums, self.samples)
+            if name in self._gauges:
+                scores |= self._gauges[name].scores()
+            wanted = measures.of_task(task, "train")
+            found |= {f"{name}/{each}": scores[each] for each in wanted if each in scores}
         return found
 
     def state_dict(self) -> dict[str, Any]:
@@ -98,6 +117,8 @@ class Meter:
         }
         if self._basis:
             state["basis"] = {task: total.cpu().clone() for task, total in self._basis.items()}
+        if self._gauges:
+            state["gauges"] = {task: each.state_dict() for task, each in self._gauges.items()}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -105,7 +126,10 @@ class Meter:
         self.samples = int(state["samples"])
         for task in self._tasks:
             self._loss[task].copy_(state["loss"][task])
-            self._sums[task].copy_(state["hits"][task])
+        for task, sums in self._sums.items():
+            sums.copy_(state["hits"][task])
+        for task, each in self._gauges.items():
+            each.load_state_dict(state["gauges"][task])
         for task, total in state.get("basis", {}).items():
             self._basis[task] = total.to(self._loss[task])
 
@@ -130,14 +154,20 @@ class Meter:
                 self._add_weighted(task, means, torch.stack(known).to(means.dtype))
             else:
                 self._loss[task] += means.sum() * self._batch_size
-            each = self._statistics[task]
-            if each.is_whole:
-                self._sums[task] += each.count(torch.cat(outputs), torch.cat(labels))
-            else:
-                for step in zip(outputs, labels, strict=True):
-                    self._sums[task] += each.count(*step)
+            self._measure(task, outputs, labels)
             pending.clear()
         self._waiting = 0
+
+    def _measure(self, task: str, outputs: Sequence[Tensor], labels: Sequence[Tensor]) -> None:
+        """Count predictions of several steps: at once where the order does not matter."""
+        each, own = self._statistics.get(task), self._gauges.get(task)
+        whole = all(part.is_whole for part in (each, own) if part is not None)
+        steps = [(torch.cat(list(outputs)), torch.cat(list(labels)))] if whole else None
+        for step in steps or zip(outputs, labels, strict=True):
+            if each is not None:
+                self._sums[task] += each.count(*step)
+            if own is not None:
+                own.update(*step)
 
     def _add_weighted(self, task: str, means: Tensor, bases: Tensor) -> None:
         """Add up losses that are means over a basis, step by step: such sums are not exact."""

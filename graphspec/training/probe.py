@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -325,7 +325,9 @@ class _Learning:
     """How one task fares while the batch is learned."""
 
     def __init__(self, name: str, task: TaskSpec) -> None:
-        self.name, self._statistics = name, statistics(task, torch.float64)
+        made = statistics(replace(task, metrics=()), torch.float64)
+        assert made is not None  # every type is counted by default
+        self.name, self._statistics = name, made
         self.step: int | None = None
         self._first: float | None = None
         self._last = 0.0

@@ -19,7 +19,17 @@ from graphspec.graph import passes
 from graphspec.language.learning import Names
 from graphspec.language.recipe import Data, Train
 from graphspec.language.signature import TaskSpec
-from graphspec.training import check, class_weights, devices, judging, labelled, losses, measures
+from graphspec.language.tasks import Task
+from graphspec.training import (
+    check,
+    class_weights,
+    devices,
+    judging,
+    labelled,
+    losses,
+    measures,
+    metric_choice,
+)
 from graphspec.training.balancing import choice
 from graphspec.training.balancing.site import Site
 from graphspec.training.losses import Losses
@@ -142,7 +152,7 @@ def prepare(checked: Checked, observer: Observer) -> Setup:
     data = sources.load(spec.data, spec.train.seed, spec.tasks)
     for warning in data.warnings:
         observer.warning(_words(warning))
-    tasks = _tasks(graph, data)
+    tasks = _tasks(graph, data, spec.tasks)
     labels = labelled.counts(data, tasks)
     labelled.check(labels, data.name)
     loss = losses.make(tasks, spec.tasks, data.train.labels, device)
@@ -158,8 +168,8 @@ def prepare(checked: Checked, observer: Observer) -> Setup:
     return Setup(spec, recipe, spec.data, graph, data, tasks, loss, device, labels)
 
 
-def _tasks(graph: Graph, data: DataSet) -> dict[str, TaskSpec]:
-    """Return the tasks with a head, as the data set describes them."""
+def _tasks(graph: Graph, data: DataSet, sections: Mapping[str, Task]) -> dict[str, TaskSpec]:
+    """Return the tasks with a head as the data set describes them, with their chosen metrics."""
     offered = data.signature
     for name in graph.inputs:
         if name not in offered.inputs:
@@ -178,7 +188,7 @@ def _tasks(graph: Graph, data: DataSet) -> dict[str, TaskSpec]:
                 f"`{data.name}`"
             )
             raise fail(Code.DATA_MISMATCH, message, "state what the data have, or leave it out")
-    return {name: offered.tasks[name] for name in graph.tasks}
+    return metric_choice.chosen({name: offered.tasks[name] for name in graph.tasks}, sections)
 
 
 def _remark(spec: Spec, data: DataSet, tasks: Mapping[str, TaskSpec], observer: Observer) -> None:

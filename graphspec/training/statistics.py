@@ -6,13 +6,14 @@ how samples fall into batches, can wait on the device, and go into a checkpoint.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from graphspec.language.signature import TaskSpec
-from graphspec.training.measures import TOP
+from graphspec.language.signature import TaskSpec, TaskType
+from graphspec.training.measures import of_task, top_k
 
 _CONSTANT = 1e-12
 """Variance, as a part of the mean square, below which a target counts as constant."""
@@ -53,29 +54,42 @@ class Statistics(Protocol):
         """
 
 
-def statistics(task: TaskSpec, exact: torch.dtype) -> Statistics:
-    """Return what is counted of a task.
+COUNTED: dict[TaskType, tuple[str, ...]] = {
+    "classification": (),
+    "multilabel": ("f1", "accuracy", "precision", "recall"),
+    "regression": ("mae", "mse", "rmse", "r2"),
+    "segmentation": ("iou", "accuracy", "dice"),
+}
+"""The metrics of every type that follow from its sums, besides top-k."""
+
+
+def statistics(task: TaskSpec, exact: torch.dtype) -> Statistics | None:
+    """Return what is counted of a task, or None where it has no metric that follows from sums.
 
     Args:
         task: The task.
         exact: Type in which numbers are added up: float64 where the device has it.
     """
+    names = of_task(task)
+    if task.type == "classification":
+        ranks = sorted(k for name in names if (k := top_k(name)) is not None)
+        return Ranks(task, ranks) if ranks else None
+    if not set(names) & set(COUNTED[task.type]):
+        return None
     if task.type == "regression":
         return Errors(task, exact)
-    if task.type == "segmentation":
-        return Positions(task)
-    return Marks(task) if task.type == "multilabel" else Ranks(task)
+    return Positions(task) if task.type == "segmentation" else Marks(task)
 
 
 class Ranks:
-    """Classification: in how many samples the true class is the first, or among the first five."""
+    """Classification: in how many samples the true class is among the first k."""
 
     dtype = torch.int64
     is_whole = True
 
-    def __init__(self, task: TaskSpec) -> None:
-        self.shape = (3,) if task.partial else (2,)
-        self._classes = task.classes
+    def __init__(self, task: TaskSpec, ranks: Sequence[int]) -> None:
+        self.shape = (len(ranks) + task.partial,)
+        self._ranks = ranks
         self._partial = task.partial
 
     def count(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -90,18 +104,17 @@ class Ranks:
         rank = torch.ge(logits, own, out=torch.empty_like(logits)).sum(1)
         if self._partial:
             known = labels >= 0
-            hits = [(rank <= 1) & known, (rank <= TOP) & known, known]
+            hits = [*((rank <= k) & known for k in self._ranks), known]
             return torch.stack([each.sum() for each in hits])
-        return torch.stack([(rank <= 1).sum(), (rank <= TOP).sum()])
+        return torch.stack([(rank <= k).sum() for k in self._ranks])
 
     def scores(self, sums: Tensor, samples: int) -> dict[str, float]:
-        """Return ``top1`` and, for more than five classes, ``top5``."""
-        top1, top5, *rest = sums.tolist()
-        samples = rest[0] if rest else samples
+        """Return ``topK`` for each K."""
+        hits = sums.tolist()
+        samples = hits[-1] if self._partial else samples
         if not samples:
             return {}
-        found = {"top1": top1 / samples}
-        return found | {"top5": top5 / samples} if self._classes > TOP else found
+        return {f"top{k}": number / samples for k, number in zip(self._ranks, hits, strict=False)}
 
 
 class Marks:
@@ -129,9 +142,10 @@ class Marks:
         return torch.stack([each.sum(0) for each in marks])
 
     def scores(self, sums: Tensor, samples: int) -> dict[str, float]:
-        """Return the mean ``f1`` over the labels, and the part of right answers as ``accuracy``.
+        """Return the means over the labels, and the part of right answers as ``accuracy``.
 
-        The F1 of a label that neither occurs nor is given is 0, as in scikit-learn.
+        The F1 of a label that neither occurs nor is given is 0, as in scikit-learn, and so are its
+        precision and recall.
         """
         hits, false, missed, *known = sums.double()
         marks = float(known[0].sum()) if known else samples * len(hits)
@@ -139,7 +153,12 @@ class Marks:
             return {}
         f1 = 2 * hits / (2 * hits + false + missed).clamp(min=1)
         wrong = float((false + missed).sum())
-        return {"f1": float(f1.mean()), "accuracy": 1 - wrong / marks}
+        return {
+            "f1": float(f1.mean()),
+            "accuracy": 1 - wrong / marks,
+            "precision": float((hits / (hits + false).clamp(min=1)).mean()),
+            "recall": float((hits / (hits + missed).clamp(min=1)).mean()),
+        }
 
 
 class Positions:
@@ -174,9 +193,9 @@ class Positions:
         return sums
 
     def scores(self, sums: Tensor, samples: int) -> dict[str, float]:
-        """Return the mean ``iou`` over the classes, and the part of right positions.
+        """Return means of ``iou`` and ``dice`` over the classes, and the part of right positions.
 
-        Classes that are neither true nor given anywhere have no IoU and are left out of its mean.
+        Classes that are neither true nor given anywhere have neither and are left out of the means.
         """
         hits, given, true = sums.double()
         if self._partial and not true.any():
@@ -186,7 +205,9 @@ class Positions:
         if self._ignored is not None and 0 <= self._ignored < self._classes:
             seen[self._ignored] = False
         iou = float((hits[seen] / union[seen]).mean()) if seen.any() else 0.0
-        return {"iou": iou, "accuracy": float(hits.sum() / true.sum().clamp(min=1))}
+        dice = float((2 * hits[seen] / (given + true)[seen]).mean()) if seen.any() else 0.0
+        accuracy = float(hits.sum() / true.sum().clamp(min=1))
+        return {"iou": iou, "accuracy": accuracy, "dice": dice}
 
 
 class Errors:
@@ -213,7 +234,7 @@ class Errors:
         return torch.stack([each.sum(0) for each in terms])
 
     def scores(self, sums: Tensor, samples: int) -> dict[str, float]:
-        """Return ``mae``, ``rmse`` and ``r2``, the mean over the numbers of a target.
+        """Return ``mae``, ``mse``, ``rmse`` and ``r2``, the mean over the numbers of a target.
 
         Numbers whose targets are all the same have no R2 and are left out of its mean; 0 where
         that is all of them.
@@ -227,6 +248,7 @@ class Errors:
         r2 = 1 - squared[varies] / variance[varies]
         return {
             "mae": float(absolute.mean()) / float(known.mean()),
+            "mse": float(squared.mean()) / float(known.mean()),
             "rmse": (float(squared.mean()) / float(known.mean())) ** 0.5,
             "r2": float(r2.mean()) if varies.any() else 0.0,
         }

@@ -136,7 +136,13 @@ def test_balanced_weights_are_those_of_the_training_split_and_recorded(
 def test_interrupted_and_resumed_bit_for_bit(
     spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train(spec, out=tmp_path / "whole")
+    chosen = {
+        "tasks.kind.metrics": ["top1", "macro_f1", "mcc"],
+        "tasks.size.metrics": ["mae", "pearson"],
+        "tasks.tags.metrics": ["exact_match"],
+    }
+    whole = train(spec, out=tmp_path / "whole", overrides=chosen)
+    assert {"kind/macro_f1", "size/pearson", "tags/exact_match"} < set(whole.metrics[0])
     original = loop.step
 
     def stepping(job: Any, state: Any, *rest: Any) -> None:
@@ -146,7 +152,7 @@ def test_interrupted_and_resumed_bit_for_bit(
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "step", stepping)
-        assert train(spec, out=tmp_path / "run").status == "interrupted"
+        assert train(spec, out=tmp_path / "run", overrides=chosen).status == "interrupted"
     with pytest.raises(SpecError, match=r"has `tasks\.kind: ") as error:
         train(resume=tmp_path / "run", overrides={"tasks.kind.weight": 3.0})
     assert error.value.diagnostics[0].code.value == "run-mismatch"
