@@ -53,7 +53,7 @@ def check(
     optimizers.check(train, sink, span)
     schedules.check(train, sink, span)
     groups.check(train, graph, sink, span)
-    tasks = graph.tasks if graph is not None else tasks
+    tasks = graph.tasks if tasks is None and graph is not None else tasks
     if tasks is not None:
         judging.check(train, tasks, sink, span)
     if devices.kind(train.device) is None:
