@@ -13,7 +13,8 @@ from graphspec.language import format as formatting
 from graphspec.language import shipped
 from graphspec.language.format import format_text
 from graphspec.language.reader import read_text
-from tests.strategies import Dag, broken_texts, dags
+from tests.mutations import broken_texts
+from tests.random_specs import Drawn, drawn_specs
 
 SPECS = sorted(shipped.folder().rglob("*.yaml"))
 
@@ -221,11 +222,11 @@ def test_a_result_that_says_something_else_is_refused(monkeypatch: pytest.Monkey
         format_text("a: 1 # c")
 
 
-def _disturbed(dag: Dag, seed: int) -> str:
+def _disturbed(drawn: Drawn, seed: int) -> str:
     """Return a spec with comments, blank lines and line breaks at random places."""
     draw = random.Random(seed)
     lines = []
-    for number, line in enumerate(dag.text.splitlines()):
+    for number, line in enumerate(drawn.text.splitlines()):
         indent = " " * draw.randint(0, 8)
         kind = draw.randint(0, 6)
         if kind == 0:
@@ -242,9 +243,9 @@ def _disturbed(dag: Dag, seed: int) -> str:
     return "\n".join(lines)
 
 
-@given(dags(), st.integers(0, 1 << 30))
-def test_comments_and_meaning_survive_and_twice_is_once(dag: Dag, seed: int) -> None:
-    text = _disturbed(dag, seed)
+@given(drawn_specs(), st.integers(0, 1 << 30))
+def test_comments_and_meaning_survive_and_twice_is_once(drawn: Drawn, seed: int) -> None:
+    text = _disturbed(drawn, seed)
     once = format_text(text)
     assert plain(once) == plain(text)
     for kind in ("above", "beside", "inside", "own"):

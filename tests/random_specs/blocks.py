@@ -31,7 +31,9 @@ def write_block(outer: Body, name: str) -> list[str]:
     widths = (UNITS, UNITS) if given else (Width(0, 0, 1), Width(0, 0, 0, 1))
     names = ("input",) if len(kinds) == 1 else ("left", "right")
     inputs = [(n, Type(k, w)) for n, k, w in zip(names, kinds, widths, strict=False)]
-    body = Body(outer.draw, outer.blocks[:], in_block=True, names=set(names))
+    body = Body(
+        outer.draw, outer.blocks[:], in_block=True, names=set(names), odd_names=outer.odd_names
+    )
     body.readables = [Readable(n, type_, formed=True) for n, type_ in inputs]
     for _ in range(outer.pick((1, 2, 3, 0))):
         write_node(body)

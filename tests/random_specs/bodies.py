@@ -31,6 +31,8 @@ class Body:
         reusables: What may be used again.
         tensors: What may be tied to.
         lines: The nodes as text.
+        names: What has been named.
+        odd_names: Whether some names are such that generated code may have uses for itself.
     """
 
     draw: st.DrawFn
@@ -41,6 +43,7 @@ class Body:
     tensors: list[Tensor] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    odd_names: bool = True
 
     # -- drawing ----------------------------------------------------------------------------------
 
@@ -52,7 +55,7 @@ class Body:
 
     def fresh(self) -> str:
         """Return a name that nothing has."""
-        odd = [name for name in _NAMES if name not in self.names]
+        odd = [name for name in _NAMES if self.odd_names and name not in self.names]
         name = self.pick(odd) if odd and self.chance(8) else f"n{len(self.names)}"
         self.names.add(name)
         return name

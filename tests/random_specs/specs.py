@@ -57,9 +57,15 @@ class Drawn:
 
 
 @st.composite
-def drawn_specs(draw: st.DrawFn, most: int = 8) -> Drawn:
-    """Valid specs of up to ``most`` nodes as written, beside their heads."""
-    body = Body(draw)
+def drawn_specs(draw: st.DrawFn, most: int = 8, odd_names: bool = True) -> Drawn:
+    """Valid specs of up to ``most`` nodes as written, beside their heads.
+
+    Args:
+        draw: Hypothesis's.
+        most: Nodes as written, at most.
+        odd_names: Whether some have names that generated code may have uses for itself.
+    """
+    body = Body(draw, odd_names=odd_names)
     inputs = ["image: {shape: [2, 4, 4]}"]
     body.readables.append(Readable("image", Type("map", Width(2))))
     body.names.add("image")
