@@ -33,7 +33,7 @@ from graphspec.graph.ir import Graph
 from tests.mutations import SPECS, broken_data, broken_texts
 
 LONGEST_S = 30
-"""A spec that takes longer counts as a hang; one of these takes a second at most."""
+"""A spec that keeps the processor busy for longer counts as a hang; most need 0.1 s."""
 MOST_BYTES = 8 * 2**30
 """More address space than this, beyond what the process has, counts as exhausted memory."""
 
@@ -51,17 +51,17 @@ def bounded() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise HangError
 
-    before = signal.signal(signal.SIGALRM, stop)
+    before = signal.signal(signal.SIGPROF, stop)
     limits = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + MOST_BYTES, limits[1]))
-    signal.alarm(LONGEST_S)
+    signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         resource.setrlimit(resource.RLIMIT_AS, limits)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _check(text: str) -> None:

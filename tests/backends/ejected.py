@@ -52,10 +52,18 @@ def inputs_of(graph: Graph, batch: int) -> dict[str, Any]:
     """Return inputs by name, and true labels where the graph takes them."""
     found: dict[str, Any] = {name: sample(kind, batch) for name, kind in graph.inputs.items()}
     if graph.takes_labels:
-        heads = [node for node in graph.nodes.values() if node.task is not None]
-        classes = {str(node.task): node.outputs[0].shape[1] for node in heads}
-        found["labels"] = {task: torch.randint(0, n, (batch,)) for task, n in classes.items()}
+        found["labels"] = {task: labels_of(graph, task, batch) for task in graph.tasks}
     return found
+
+
+def labels_of(graph: Graph, task: str, batch: int) -> Tensor:
+    """Return random true labels of a task."""
+    spec = graph.tasks[task]
+    if spec.type == "regression":
+        return torch.randn(batch, *spec.shape)
+    if spec.type == "multilabel":
+        return torch.randint(0, 2, (batch, spec.classes))
+    return torch.randint(0, spec.classes, (batch, *spec.shape))
 
 
 def shared(model: nn.Module) -> list[list[str]]:

@@ -10,6 +10,7 @@ from graphspec import compiler
 from graphspec.graph.ir import Graph
 from graphspec.graph.reachability import Link, count_parameters, parameters
 from graphspec.language import shipped
+from tests.backends.ejected import labels_of
 from tests.strategies import HEAD
 
 TIED = """\
@@ -39,7 +40,7 @@ def agrees_with_autograd(graph: Graph) -> None:
             name: torch.zeros(4, *kind.shape[1:], dtype=kind.torch_dtype)
             for name, kind in graph.inputs.items()
         }
-        labels = {task: _labels(graph, task) for task in graph.tasks}
+        labels = {task: labels_of(graph, task, 4) for task in graph.tasks}
         outputs = model(**inputs, **({"labels": labels} if model.takes_labels else {}))
     found = gs.reachability(graph)
     named = {name: model.get_parameter(name) for name in found}
@@ -60,14 +61,6 @@ def agrees_with_autograd(graph: Graph) -> None:
         for name, gradient in zip(trained, gradients, strict=True):
             reached[name] |= {task} if gradient is not None else set()
     assert {name: set(tasks) for name, tasks in found.items()} == reached
-
-
-def _labels(graph: Graph, task: str) -> torch.Tensor:
-    spec = graph.tasks[task]
-    if spec.type == "regression":
-        return torch.zeros(4, *spec.shape)
-    several = (spec.classes,) if spec.type == "multilabel" else spec.shape
-    return torch.zeros(4, *several, dtype=torch.int64)
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,11 @@ def drawn_specs(draw: st.DrawFn, most: int = 8, odd_names: bool = True) -> Drawn
         inputs.append("tokens: {shape: [2], dtype: int64}")
         body.names |= {"tokens", "embed"}
         body.lines.append(
-            "embed: {layers: [{Embedding: {num_embeddings: 4, embedding_dim: 3}}, Flatten],"
+            "embed: {layers: [{Embedding: {num_embeddings: 8, embedding_dim: 3}}, Flatten],"
             " from: tokens}"
         )
         body.readables.append(Readable("embed", Type("flat", Width(6))))
-        body.tensors.append(Tensor("embed.0.weight", Width(4), Width(3)))
+        body.tensors.append(Tensor("embed.0.weight", Width(8), Width(3)))
     tasks = draw(st.lists(st.sampled_from(list(TASKS)), min_size=1, max_size=3, unique=True))
     blocks: list[str] = []
     for number in range(body.pick((0, 1, 2, 3))):
