@@ -25,6 +25,7 @@ _EXPORTS = {
     "eject": "graphspec.compiler",
     "evaluate": "graphspec.training.run",
     "export": "graphspec.training.export",
+    "import_model": "graphspec.importing.importer",
     "load": "graphspec.compiler",
     "load_plugin": "graphspec.ops.plugins",
     "op": "graphspec.ops.custom",
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from graphspec.errors import Sink as Sink
     from graphspec.errors import SpecError as SpecError
     from graphspec.graph.ir import Graph as Graph
+    from graphspec.importing.importer import import_model as import_model
     from graphspec.language.models import Spec as Spec
     from graphspec.ops.custom import op as op
     from graphspec.ops.plugins import load_plugin as load_plugin

@@ -118,6 +118,11 @@ class Code(str, Enum):
     RENDER_FAILED = "render-failed"
     EXPORT_FAILED = "export-failed"
     CANNOT_EJECT = "cannot-eject"
+    # importing
+    IMPORT_NOT_FOUND = "import-not-found"
+    IMPORT_FAILED = "import-failed"
+    CANNOT_TRACE = "cannot-trace"
+    CANNOT_IMPORT = "cannot-import"
 
 
 @dataclass(frozen=True)

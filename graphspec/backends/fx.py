@@ -109,8 +109,9 @@ class _Writer:
 
     def write(self) -> fx.Graph:
         """Return the graph: placeholders, one call per node, a dict by task."""
-        for name in self._graph.inputs:
+        for name, kind in self._graph.inputs.items():
             self._values[name] = self._fx.placeholder(name)
+            self._values[name].meta["val"] = kind.meta()  # as torch.export notes shapes
         if self._graph.takes_labels:
             self._labels = self._fx.placeholder(LABELS, default_value=None)
         for node in self._graph.order:

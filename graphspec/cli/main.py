@@ -27,6 +27,7 @@ from graphspec.cli import (
     evaluate,
     export,
     fmt,
+    import_,
     mistakes,
     new,
     ops,
@@ -90,9 +91,9 @@ app = typer.Typer(
 )
 for _command in (
     *(new, fmt, validate, resolve, summary, render, data, check),
-    *(train, runs, evaluate, export, eject, ops, schema),
+    *(train, runs, evaluate, export, eject, import_, ops, schema),
 ):
-    _name = _command.__name__.rpartition(".")[2]
+    _name = _command.__name__.rpartition(".")[2].rstrip("_")  # `import` is a word of Python
     app.command(_name, epilog=_examples(*_command.EXAMPLES))(_command.command)
 
 

@@ -7,6 +7,7 @@ limited before anything is allocated for them. Scalars follow the YAML 1.2 core 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -504,15 +505,20 @@ _Dumper.add_representer(str, _represent_str)
 _Dumper.add_representer(list, _represent_list)
 
 
-def dump(data: Any) -> str:
-    """Return plain data as YAML that `read_text` reads back to the same values."""
+def dump(data: Any, flow: bool = False) -> str:
+    """Return plain data as YAML that `read_text` reads back to the same values.
+
+    Args:
+        data: Mappings, lists, texts, numbers, booleans and None, nested.
+        flow: Whether it is written in brackets, on one line, rather than in lines of its own.
+    """
     return yaml.dump(
         data,
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
-        default_flow_style=False,
-        width=100,
+        default_flow_style=flow,
+        width=math.inf if flow else 100,
     )
 
 

@@ -139,6 +139,27 @@ def scale(args: ScaleArgs, site: Site) -> Call:
     return Call(torch.mul, args=(args.factor,))
 
 
+class ShiftArgs(Args):
+    """Arguments of `shift`."""
+
+    amount: Float
+    """What is added to each element."""
+
+
+@register(
+    "shift",
+    ShiftArgs,
+    category="function",
+    family="other",
+    shorthand="amount",
+    example=between("shift", ", amount: 1"),
+)
+def shift(args: ShiftArgs, site: Site) -> Call:
+    """Each element plus a constant, such as the 1 of `1 + scale`."""
+    need_float("shift", site.type)
+    return Call(torch.add, args=(args.amount,))
+
+
 DtypeName = Annotated[str, OneOf(("float32", "float64", "float16", "bfloat16", "int64", "int32"))]
 
 

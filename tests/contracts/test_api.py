@@ -19,6 +19,7 @@ PUBLIC = [
     "eject",
     "evaluate",
     "export",
+    "import_model",
     "load",
     "load_plugin",
     "op",

@@ -24,6 +24,7 @@ WITHOUT_SPEC = {
     "bad-checkpoint",
     *("cannot-write", "disk-full", "loss-not-finite", "render-failed", "export-failed"),
     "cannot-eject",
+    *("import-not-found", "import-failed", "cannot-trace", "cannot-import"),
 }
 """Codes that no small spec can show: they come from files, options and training."""
 
