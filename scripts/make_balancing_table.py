@@ -3,7 +3,7 @@
 
     python scripts/make_balancing_table.py --data-root DIR              # trains what is missing
     python scripts/make_balancing_table.py --data-root DIR --seeds 0 1 2 --epochs 20
-    python scripts/make_balancing_table.py --table-only                 # from the runs that are there
+    python scripts/make_balancing_table.py --table-only             # from the runs that are there
 
 DIR holds cifar-100-python; without it the data are downloaded. Every method has the same recipe,
 the same initial weights, batches and dropout of a seed. Runs that are complete are only read, those
@@ -110,10 +110,10 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=METHODS)
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=250)
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--augment", default="crop-flip")
+    parser.add_argument("--augment", default="none")
     parser.add_argument("--table-only", action="store_true", help="train nothing")
     options = parser.parse_args()
     table = HEAD

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch._functorch import config as functorch_config
 
 
 def compiled(model: nn.Module, device: torch.device) -> tuple[nn.Module, str | None]:
@@ -21,6 +22,9 @@ def compiled(model: nn.Module, device: torch.device) -> tuple[nn.Module, str | N
     problem = _obstacle(device.type)
     if problem is not None:
         return model, problem
+    # The losses of several tasks go back through the same graph one after another, so the first
+    # pass must not give the memory of what the next ones read away.
+    functorch_config.donated_buffer = False
     made = torch.compile(model)
     assert isinstance(made, nn.Module)
     return made, None
