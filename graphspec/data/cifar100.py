@@ -7,11 +7,12 @@ Source:
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graphspec.data import download, pickles
 from graphspec.data.source import Part, Raw, Source
@@ -81,49 +82,14 @@ def read(root: Path | None) -> Raw:
     Raises:
         SpecError: ``data-not-found``, ``data-corrupt``, or what `download.download` raises.
     """
-    folder = _folder(root)
-    _check_names(folder / "meta")
-    train, test = (_part(folder / name) for name in ("train", "test"))
-    differing = tuple(name for name, md5 in MD5.items() if _md5(folder / name) != md5)
-    return Raw(train, test, folder, differing)
-
-
-def _folder(root: Path | None) -> Path:
-    if root is None:
-        folder = download.cache() / FOLDER
-        if _missing(folder):
-            _download(folder)
-        return folder
-    for folder in (root / FOLDER, root):
-        if not _missing(folder):
-            return folder
-    if not root.is_dir():
-        raise fail(
-            Code.DATA_NOT_FOUND, f"there is no folder `{root}`", download.remedies("cifar100")
-        )
-    inner = root / FOLDER if (root / FOLDER).is_dir() else root
-    lacking = ", ".join(f"`{name}`" for name in _missing(inner))
-    message = f"`{root}` does not hold CIFAR-100: `{inner}` lacks {lacking}"
-    raise fail(Code.DATA_NOT_FOUND, message, download.remedies("cifar100"))
-
-
-def _missing(folder: Path) -> list[str]:
-    return [name for name in MD5 if not (folder / name).is_file()]
-
-
-def _download(folder: Path) -> None:
     from torchvision.datasets import CIFAR100
 
     archive = download.Remote(CIFAR100.url, CIFAR100.tgz_md5, is_tar=True)
-    download.download("cifar100", [archive], folder)
-
-
-def _md5(path: Path) -> str:
-    md5 = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            md5.update(chunk)
-    return md5.hexdigest()
+    folder = download.locate("cifar100", "CIFAR-100", FOLDER, tuple(MD5), [archive], root)
+    _check_names(folder / "meta")
+    train, test = (_part(folder / name) for name in ("train", "test"))
+    differing = tuple(name for name, md5 in MD5.items() if download.md5_of(folder / name) != md5)
+    return Raw(train, test, folder, differing)
 
 
 def _check_names(path: Path) -> None:
@@ -138,21 +104,45 @@ def _check_names(path: Path) -> None:
 
 def _part(path: Path) -> Part:
     content = pickles.read(path)
-    images = content.get("data")
+    pixels = images(path, content)
+    found = {task: labels(path, content, f"{task}_labels", len(pixels)) for task in SIGNATURE.tasks}
+    return Part({"image": pixels}, found)
+
+
+def images(path: Path, content: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """Return the images of a pickled batch, of shape ``(N, 3, 32, 32)``.
+
+    Args:
+        path: The file, for messages.
+        content: What it holds.
+
+    Raises:
+        SpecError: ``data-corrupt`` if it holds none.
+    """
+    found = content.get("data")
     pixels = int(np.prod(SHAPE))
     if (
-        not isinstance(images, np.ndarray)
-        or images.dtype != np.uint8
-        or images.ndim != 2
-        or images.shape[1] != pixels
+        not isinstance(found, np.ndarray)
+        or found.dtype != np.uint8
+        or found.ndim != 2
+        or found.shape[1] != pixels
     ):
         raise _corrupt(path, f"`data` is not an array of images of {pixels} bytes")
-    labels = {task: _labels(path, content, task, len(images)) for task in SIGNATURE.tasks}
-    return Part({"image": images.reshape(-1, *SHAPE)}, labels)
+    return found.reshape(-1, *SHAPE)
 
 
-def _labels(path: Path, content: dict[str, Any], task: str, count: int) -> np.ndarray[Any, Any]:
-    key = f"{task}_labels"
+def labels(path: Path, content: Mapping[str, Any], key: str, count: int) -> NDArray[np.int64]:
+    """Return labels of a pickled batch.
+
+    Args:
+        path: The file, for messages.
+        content: What it holds.
+        key: Which of it.
+        count: How many there must be.
+
+    Raises:
+        SpecError: ``data-corrupt`` if they are not so many whole numbers.
+    """
     found = content.get(key)
     if (
         not isinstance(found, list)

@@ -7,6 +7,7 @@ moved into place, file by file. A run that is killed half-way leaves a folder th
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import socket
@@ -91,10 +92,72 @@ def download(name: str, remotes: Sequence[Remote], folder: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _work_folder() -> Path:
-    folder = cache()
+def locate(
+    source: str,
+    title: str,
+    name: str,
+    files: Sequence[str],
+    remotes: Sequence[Remote],
+    root: Path | None,
+) -> Path:
+    """Return the folder with the files of a data set, downloading them into the cache if need be.
+
+    Args:
+        source: What a spec calls it.
+        title: What people call it.
+        name: Name of the folder.
+        files: The files that must be in it.
+        remotes: Where they come from.
+        root: The folder or the one that contains it; None for the cache.
+
+    Raises:
+        SpecError: ``data-not-found``, or what `download` raises.
+    """
+    if root is None:
+        folder = cache() / name
+        if _missing(folder, files):
+            download(source, remotes, folder)
+        return folder
+    for folder in (root / name, root):
+        if not _missing(folder, files):
+            return folder
+    if not root.is_dir():
+        raise fail(Code.DATA_NOT_FOUND, f"there is no folder `{root}`", remedies(source))
+    inner = root / name if (root / name).is_dir() else root
+    lacking = ", ".join(f"`{each}`" for each in _missing(inner, files))
+    message = f"`{root}` does not hold {title}: `{inner}` lacks {lacking}"
+    raise fail(Code.DATA_NOT_FOUND, message, remedies(source))
+
+
+def _missing(folder: Path, files: Sequence[str]) -> list[str]:
+    return [name for name in files if not (folder / name).is_file()]
+
+
+def md5_of(path: Path) -> str:
+    """Return the MD5 of a file, in hex."""
+    md5 = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            md5.update(chunk)
+    return md5.hexdigest()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder of the cache.
+
+    Raises:
+        SpecError: ``cannot-write`` or ``disk-full``.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _storage_error(folder, error) from error
+
+
+def _work_folder() -> Path:
+    folder = cache()
+    make_folder(folder)
+    try:
         return Path(tempfile.mkdtemp(prefix=".download-", dir=folder))
     except OSError as error:
         raise _storage_error(folder, error) from error
@@ -105,7 +168,7 @@ def _fetch(name: str, remote: Remote, work: Path) -> None:
 
     filename = remote.url.rsplit("/", 1)[-1]
     try:
-        with _socket_timeout(TIMEOUT_S):
+        with patience():
             download_url(remote.url, work, filename, remote.md5)
     except RuntimeError as error:  # what torchvision raises for a wrong checksum
         message = f"the download of `{name}` from {remote.url} is damaged: {error}"
@@ -137,9 +200,10 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 @contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
+def patience() -> Iterator[None]:
+    """Give up network operations that take more than `TIMEOUT_S`."""
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
+    socket.setdefaulttimeout(TIMEOUT_S)
     try:
         yield
     finally:

@@ -5,12 +5,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from graphspec.data import arrays, cifar100, download, fashion_mini, fashion_mnist, folder, table
+from graphspec.data import (
+    arrays,
+    cifar10,
+    cifar100,
+    download,
+    fashion_mini,
+    fashion_mnist,
+    folder,
+    table,
+    vision,
+)
 from graphspec.data.source import Source
 from graphspec.errors import Code, Sink, Span, fail
 from graphspec.language import hierarchies, labels
@@ -27,8 +38,9 @@ SOURCES: Registry[Source] = Registry(
     "data source", Code.UNKNOWN_DATA, "docs/data.md describes each", group="graphspec.data"
 )
 for _source in (
-    *(cifar100.SOURCE, fashion_mnist.SOURCE, fashion_mini.SOURCE),
+    *(cifar100.SOURCE, cifar10.SOURCE, fashion_mnist.SOURCE, fashion_mini.SOURCE),
     *(arrays.SOURCE, folder.SOURCE, table.SOURCE),
+    *vision.SOURCES,
 ):
     SOURCES.add(_source.name, _source)
 
@@ -98,7 +110,9 @@ def check(section: Data, sink: Sink, span: Callable[[tuple[str, ...]], Span | No
         return
     known = SOURCES.get(name).keys | _COMMON
     for key in sorted(section.model_fields_set - known):
-        owners = " and ".join(f"`{each}`" for each in SOURCES if key in SOURCES.get(each).keys)
+        owned = (each for each in SOURCES if key in SOURCES.get(each).keys)
+        kinds = dict.fromkeys(re.sub(":.*", ":NAME", each) for each in owned)
+        owners = " and ".join(f"`{each}`" for each in kinds)
         message = f"`data.{key}` is not for the source `{name}`"
         if getattr(section, key) != type(section).model_fields[key].default:
             hint = f"leave it out; it is for {owners}"

@@ -40,8 +40,8 @@ class Data(Section):
     """The data set and how samples are prepared. ``data: NAME`` is short for the source alone."""
 
     source: str
-    """Name of a data source: `cifar100`, `fashion-mnist`, `fashion-mini`, `folder`, `table`,
-    `arrays`."""
+    """Name of a data source: `cifar100`, `cifar10`, `fashion-mnist`, `fashion-mini`, `folder`,
+    `table`, `arrays`, `torchvision:MNIST`, ..."""
     root: str | None = None
     """Folder that holds the files of the source; without it they are downloaded into a cache."""
     path: str | None = None

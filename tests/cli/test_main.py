@@ -27,7 +27,7 @@ SURFACE = {
         "--tasks", "--set", "--data", "--memory-limit", "--plugin", "--format", "--sharing",
         "--help",
     },
-    "render": {"--out", "--format", "--tasks", "--set", "--data", "--plugin", "--help"},
+    "render": {"--depth", "--out", "--format", "--tasks", "--set", "--data", "--plugin", "--help"},
     "train": {
         "--data", "--data-root", "--epochs", "--set", "--seed", "--device", "--out", "--resume",
         "--plugin", "--help",

@@ -17,14 +17,9 @@ from graphspec.language.recipe import Data
 
 
 def test_the_sources() -> None:
-    assert list(SOURCES) == [
-        "cifar100",
-        "fashion-mnist",
-        "fashion-mini",
-        "arrays",
-        "folder",
-        "table",
-    ]
+    own = [name for name in SOURCES if not name.startswith("torchvision:")]
+    first = ["cifar100", "cifar10", "fashion-mnist", "fashion-mini"]
+    assert own == [*first, "arrays", "folder", "table"]
     assert [SOURCES.get(name).name for name in SOURCES] == list(SOURCES)
 
 
@@ -75,8 +70,10 @@ def test_an_unknown_source(codes_of: Callable) -> None:
         assert codes == [Code.UNKNOWN_DATA]
         assert text == (
             "error[unknown-data]: there is no data source `cifar`\n"
-            "   did you mean `cifar100`? data sources: cifar100, fashion-mnist, fashion-mini, "
-            "arrays, folder, table (docs/data.md describes each)"
+            "   did you mean `cifar10`? data sources: cifar100, cifar10, fashion-mnist, "
+            "fashion-mini, arrays, folder, table, torchvision:MNIST, torchvision:KMNIST, "
+            "torchvision:EMNIST, torchvision:USPS, torchvision:SEMEION, ... "
+            "(docs/data.md describes each)"
         )
 
 
