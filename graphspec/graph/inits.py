@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -104,6 +104,24 @@ def matching(init: Init, parameters: Mapping[str, int]) -> list[str]:
         elif fnmatchcase(name, pattern) or ("." not in pattern and fnmatchcase(last, pattern)):
             found.append(name)
     return found
+
+
+def complaint(init: Init, shape: Sequence[int]) -> str | None:
+    """Return why a function cannot fill a parameter, or None where it can.
+
+    It is tried on a small tensor of as many dimensions.
+
+    Args:
+        init: The initialiser.
+        shape: The parameter's shape.
+    """
+    small = torch.empty([*shape[:1], *(min(size, 3) for size in shape[1:])])
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            FUNCTIONS[init.function](small, **init.kwargs)
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+    return None
 
 
 def apply(inits: tuple[Init, ...], module: nn.Module) -> None:

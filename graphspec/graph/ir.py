@@ -36,13 +36,15 @@ class Tie:
     Attributes:
         owner: The weights that own it.
         parameter: Its name among the owner's parameters.
-        span: Where the spec says so.
+        span: Where the spec names it.
+        key: Where the spec names the parameter that it is.
         transposed: Whether it is used transposed, decided by shape inference.
     """
 
     owner: str
     parameter: str
     span: Span
+    key: Span | None = None
     transposed: bool = False
 
 

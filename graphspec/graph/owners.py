@@ -91,6 +91,8 @@ class Owners:
             owner = self._owner_of(path[each])
             if owner is not None:
                 self._take(self.drafts[each], owner)
+            elif self._node_of(path[each]) in self.of:
+                self._report_no_layer(each, path[each])
         done.update(path, [last])
 
     def _node_of(self, target: str) -> str:
@@ -121,6 +123,18 @@ class Owners:
             message = f"`{word}: {target}` names no node"
             hint = self.sink.did_you_mean(target, self.names, "nodes here")
         self.sink.error(Code.UNKNOWN_NODE, span, message, hint)
+
+    def _report_no_layer(self, name: str, target: str) -> None:
+        """Report a target such as ``tower.9`` of which only the node is there."""
+        word = "share" if isinstance(self.drafts[name].spec, ShareNode) else "copy"
+        node, _, layer = target.rpartition(".")
+        parent = self.weights[self.of[node]]
+        if parent.sequence:
+            hint = f"the layers of `{node}` are `{node}.0` to `{node}.{len(parent.steps) - 1}`"
+        else:
+            hint = f"`{node}` is one op; write `{word}: {node}`"
+        message = f"`{word}: {target}` names no node: `{node}` has no layer `{layer}`"
+        self.sink.error(Code.UNKNOWN_NODE, self.spec.locate("nodes", name, word), message, hint)
 
     def _owner_of(self, target: str) -> str | None:
         """Return the owner that a target stands for, making one for a layer of a sequence."""
@@ -221,6 +235,7 @@ class Owners:
 
     def _tie_to(self, name: str, parameter: str, target: str) -> Tie | None:
         span = self.spec.locate("nodes", name, "tie", parameter)
+        key = self.spec.locate("nodes", name, "tie", parameter, key=True)
         parts = target.split(".")
         for n in range(len(parts) - 1, 0, -1):
             head = ".".join(parts[:n])
@@ -228,7 +243,7 @@ class Owners:
                 return None
             if head in self.drafts:
                 owner = self.of.get(head)
-                return None if owner is None else Tie(owner, ".".join(parts[n:]), span)
+                return None if owner is None else Tie(owner, ".".join(parts[n:]), span, key)
         message = f"`tie: {{{parameter}: {target}}}` names no parameter of a node"
         hint = f"write `NODE.weight`; {self.sink.did_you_mean(parts[0], self.names, 'nodes here')}"
         self.sink.error(Code.UNKNOWN_NODE, span, message, hint)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from graphspec.errors import Code, Related, Sink, did_you_mean
-from graphspec.graph.inits import matching
+from graphspec.graph.inits import complaint, matching
 from graphspec.graph.ir import Tie, Weights
 from graphspec.ops.types import TensorType
 
@@ -71,7 +71,8 @@ def _tied(
         if parameter not in owner.parameters:
             message = f"`{owner.name}` has no parameter `{parameter}`"
             hint = did_you_mean(parameter, owner.parameters, "parameters")
-            sink.error(Code.UNKNOWN_ARGUMENT, tie.span, message, hint)
+            span = tie.key if owner is weights and tie.key is not None else tie.span
+            sink.error(Code.UNKNOWN_ARGUMENT, span, message, hint)
             return None
     if tie.owner == weights.name:
         message = f"`{weights.name}` ties `{name}` to a parameter of its own"
@@ -101,10 +102,18 @@ def _is_linear(weights: Weights, name: str) -> bool:
 
 
 def _check_inits(weights: Weights, sink: Sink) -> None:
-    """Report an initialiser that is for none of the parameters."""
+    """Report an initialiser that is for none of the parameters, or not for one that it names."""
     ranks = {name: type_.rank for name, type_ in weights.parameters.items()}
     for init in weights.inits:
-        if matching(init, ranks) or init.span.via is not None:
+        names = matching(init, ranks)
+        for name in names:
+            shape = weights.parameters[name].shape
+            wrong = complaint(init, shape)
+            if wrong is not None:
+                message = f"`{init.function}` cannot fill `{weights.name}.{name}` of {list(shape)}"
+                sink.error(Code.BAD_ARGUMENT, init.span, message, f"torch says: {wrong}")
+                break
+        if names or init.span.via is not None:
             continue  # what a block hands to all its nodes need not suit each of them
         message = f"`{weights.name}` has no parameter `{init.parameter}`"
         hint = did_you_mean(init.parameter, ranks, "parameters")

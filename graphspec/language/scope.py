@@ -228,12 +228,10 @@ def _value(expression: Expression, scope: Scope) -> Any:
 
 def _report_unknown(span: Span, name: str, scope: Scope, sink: Sink) -> None:
     known = sorted(scope.values, key=lambda each: each == "tasks")  # the user's own first
-    sink.error(
-        Code.UNKNOWN_VARIABLE,
-        span,
-        f"`{name}` is not a variable",
-        sink.did_you_mean(name, known, "variables") + "; declare it under `vars:`",
-    )
+    hint = sink.did_you_mean(name, known, "variables") + "; declare it under `vars:`"
+    if name == "index":
+        hint = "`index` counts the nodes of a `repeat` or `copies`, and this one has neither"
+    sink.error(Code.UNKNOWN_VARIABLE, span, f"`{name}` is not a variable", hint)
 
 
 _DOLLAR = re.compile(r"\$(\$|[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})")

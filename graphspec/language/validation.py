@@ -168,7 +168,10 @@ class _Context:
         span = self.tree.locate(path)
         if all(_is_type_error(each["type"]) for each in items) and expected:
             message = f"{subject} takes {expected}, got {shown}"
-            self.sink.error(self.codes.type, span, message, _type_hint(value, expected))
+            hint = _type_hint(value, expected)
+            if hint is None and expected == "a mapping":
+                hint = _help(self.model, path)
+            self.sink.error(self.codes.type, span, message, hint)
             return
         wanted = next((each for each in items if not _is_type_error(each["type"])), items[0])
         if wanted["type"] == "expected":  # an argument that words its own complaint
@@ -266,8 +269,18 @@ def _annotation(model: type[BaseModel], path: tuple[str | int, ...]) -> Any:
                 following = get_args(choice)[1]
             elif get_origin(choice) in (list, tuple) and isinstance(part, int):
                 following = get_args(choice)[0]
-        current = following
+        current = _of_short_form(current, part) or following
     return current
+
+
+def _of_short_form(annotation: Any, part: str | int) -> Any:
+    """Return the annotation of a key of one item that stands for a list of one, such as an edge."""
+    for choice in _alternatives(annotation):
+        if get_origin(choice) is list and isinstance(part, str):
+            for member in _alternatives(get_args(choice)[0]):
+                if _is_model(member) and part in _fields(member):
+                    return _fields(member)[part].annotation
+    return None
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from graphspec.errors import Code, Sink, Span
+from graphspec.errors import Code, Sink, Span, suggest
 from graphspec.language.reader import Tree, mapping
 from graphspec.language.scope import Scope, has_broken, resolve_vars
 from graphspec.language.section import Section
@@ -220,9 +220,11 @@ def bind(block: Block, given: Tree, outer: Scope, key: Span, sink: Sink) -> Scop
     """
     good = True
     values = dict(given.mapping or {})
+    meant: set[str | None] = set()
     for name in values:
         if name not in block.parameters:
             good = False
+            meant.add(suggest(name, list(block.parameters)))
             hint = sink.did_you_mean(name, block.parameters, "parameters")
             message = f"`{name}` is not one of the parameters of the block `{block.name}`"
             sink.error(Code.UNKNOWN_ARGUMENT, given.keys[name], message, hint)
@@ -233,6 +235,8 @@ def bind(block: Block, given: Tree, outer: Scope, key: Span, sink: Sink) -> Scop
             values[name] = default
         else:
             good = False
+            if name in meant:
+                continue  # a misspelt name is one mistake: what it was meant to be is not missing
             message = f"the parameter `{name}` of the block `{block.name}` is missing"
             sink.error(Code.MISSING_ARGUMENT, key, message, f"write `{name}: ...` with the block")
     if not good:

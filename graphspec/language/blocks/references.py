@@ -101,7 +101,7 @@ class Resolver:
         own = {key: child for key, child in tree.mapping.items() if key != "node"}
         return [self._joined(ref, own, tree.span) for ref in refs] if own else refs
 
-    def _name(self, frame: Frame, text: str, span: Span) -> Found | None:
+    def _name(self, frame: Frame, text: str, span: Span, word: str = "from") -> Found | None:
         head, rest = split_name(frame, text)
         if head is not None:
             return self._value(self.member(frame, head), rest, span)
@@ -119,7 +119,7 @@ class Resolver:
             return [Ref(text)]  # an input of the data set, or a mistake that the graph reports
         known = [*frame.inputs, *frame.names]
         hint = self.sink.did_you_mean(text, known, "inputs and nodes of the block")
-        self.sink.error(Code.UNKNOWN_NODE, span, f"`from: {text}` names no node", hint)
+        self.sink.error(Code.UNKNOWN_NODE, span, f"`{word}: {text}` names no node", hint)
         return None
 
     def _value(self, member: Member, rest: list[str], span: Span | None) -> Found | None:
@@ -199,7 +199,7 @@ class Resolver:
             return None
         if spec.output is not None:
             place = instance.block.tree.locate(("output",))
-            return self._name(frame, spec.output, replace(place, via=frame.via))
+            return self._name(frame, spec.output, replace(place, via=frame.via), "output")
         if "output" in frame.names:
             return self._value(self.member(frame, "output"), [], span)
         unread = _unread(frame)

@@ -38,13 +38,10 @@ from graphspec.language.validation import Words, report
 class Structure(Section):
     """What multiplies a node or leaves it out; `each` outermost, then `copies`, then `repeat`."""
 
-    each: (
-        Annotated[
-            dict[str, Annotated[list[Any], Words("a list of values")]],
-            Words("a mapping of a name to a list of values: `{t: [fine, coarse]}`"),
-        ]
-        | None
-    ) = None
+    each: Annotated[
+        dict[str, Annotated[list[Any], Words("a list of values, such as `[fine, coarse]`")]] | None,
+        Words("a mapping of a name to a list of values, such as `{t: [fine, coarse]}`"),
+    ] = None
     """One node per value: `{t: [fine, coarse]}` makes `NAME.fine` and `NAME.coarse`, in which `$t`
     in a text and `=t` in an expression are the value. Several names make every combination."""
     copies: Annotated[int | None, Words("a whole number")] = Field(None, ge=0, le=MAX_NODES)
@@ -249,6 +246,9 @@ def _one(work: Work, frame: Frame, tree: Tree, key: Span, site: Site) -> Member:
 
 
 def _alias(work: Work, frame: Frame, tree: Tree, key: Span, site: Site) -> Member:
+    block = tree.get("block")
+    if block is not None and isinstance(block.value, str):
+        work.used.add(block.value)
     read = tree.get("from")
     only = {} if read is None else {"from": read}
     whole = mapping(only, tree.span, tree.keys)
