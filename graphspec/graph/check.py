@@ -29,6 +29,7 @@ def check(expanded: Expanded, spec: Spec, sink: Sink) -> Expanded:
     _check_names(acyclic.graph, sink)
     _check_heads(expanded, spec, sink)
     if not expanded.broken and acyclic is expanded:
+        _lint_inputs(acyclic.graph, spec, sink)
         _lint_unused(acyclic.graph, sink)
     return acyclic
 
@@ -138,6 +139,21 @@ def _check_heads(expanded: Expanded, spec: Spec, sink: Sink) -> None:
                 spec.locate("tasks", task, key=True),
                 f"the task `{task}` has no head, so it is not trained",
                 f"add a node `{{op: head, from: ..., task: {task}}}`, or remove the task",
+            )
+
+
+def _lint_inputs(graph: Graph, spec: Spec, sink: Sink) -> None:
+    """Warn of inputs that the spec states and nothing reads; a data set may well offer more."""
+    if not graph.heads:
+        return  # told already
+    read = {edge.node for node in graph.nodes.values() for edge in node.inputs}
+    for name in spec.inputs if spec.data is None else ():
+        if name not in read:
+            sink.warning(
+                Code.UNUSED_NODE,
+                spec.locate("inputs", name, key=True),
+                f"no node reads the input `{name}`, so the model does not take it",
+                "remove it, or read it somewhere",
             )
 
 

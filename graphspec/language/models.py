@@ -307,8 +307,8 @@ def _validated(tree: Tree, sink: Sink) -> tuple[Spec, set[str]]:
     plain = {key: value for key, value in plain.items() if value is not None}
     if tree.get("nodes") is not None:
         plain["nodes"] = {}
-    if isinstance(plain.get("blocks"), dict):
-        plain["blocks"] = {}
+    if plain.get("blocks") is not None:
+        plain["blocks"] = {}  # unrolling looks at them
     plain["vars"] = {}
     start = Span(tree.span.source, tree.span.start, tree.span.start)
     try:

@@ -74,3 +74,25 @@ def test_a_block_of_a_node_that_is_left_out_is_used() -> None:
     text = SPEC.replace("  wrong: {output: z, nodes: {x: {op: relu, from: input}}}\n", "")
     text = text.replace("NODE", "{block: join, from: a, units: 8, repeat: 0}")
     assert compiler.check(compiler.load_text(text)).warnings == ()
+
+
+def test_an_input_that_nothing_reads_is_told_where_the_spec_states_it() -> None:
+    text = SPEC.replace("NODE", "{op: relu, from: a}").replace(
+        "image: {", "spare: {shape: [2]}, image: {"
+    )
+    found = [w for w in compiler.check(compiler.load_text(text)).warnings if "input" in w.message]
+    assert [w.message for w in found] == [
+        "no node reads the input `spare`, so the model does not take it"
+    ]
+
+
+def test_a_block_that_cannot_be_chained_says_why() -> None:
+    text = SPEC.replace("NODE", "{block: two, from: [a, a], repeat: 2}").replace("{node: b}", "b.u")
+    block = "  two: {inputs: [x, y], outputs: [u, v], nodes: {u: {op: add, from: [x, y]}, "
+    text = text.replace("nodes:\n  a:", block + "v: {op: relu, from: y}}}\nnodes:\n  a:")
+    with pytest.raises(SpecError) as caught:
+        compiler.check(compiler.load_text(text))
+    messages = [d.message for d in caught.value.diagnostics if d.severity is Severity.ERROR]
+    assert messages == [
+        "`repeat` cannot chain the block `two`: its outputs (u, v) are not named as its inputs (x, y)"
+    ]

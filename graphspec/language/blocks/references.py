@@ -195,6 +195,11 @@ class Resolver:
                 return self._part(instance, names, span)
             message = f"`{instance.name}` has {len(names)} outputs: say which one"
             hint = "outputs: " + ", ".join(f"{instance.name}.{name}" for name in names)
+            if span is None:  # the next of a chain reads it
+                listed = ", ".join(names), ", ".join(instance.block.spec.inputs)
+                message = f"`repeat` cannot chain the block `{instance.block.name}`: its outputs "
+                message += f"({listed[0]}) are not named as its inputs ({listed[1]})"
+                hint = "give an output the name of the input that it is for the next instance"
             self.sink.error(Code.UNKNOWN_OUTPUT, span or instance.key, message, hint)
             return None
         if spec.output is not None:
