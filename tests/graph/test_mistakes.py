@@ -94,5 +94,6 @@ def test_a_block_that_cannot_be_chained_says_why() -> None:
         compiler.check(compiler.load_text(text))
     messages = [d.message for d in caught.value.diagnostics if d.severity is Severity.ERROR]
     assert messages == [
-        "`repeat` cannot chain the block `two`: its outputs (u, v) are not named as its inputs (x, y)"
+        "`repeat` cannot chain the block `two`: its outputs (u, v) are not named as its inputs "
+        "(x, y)"
     ]
