@@ -94,7 +94,7 @@ def _check_names(graph: Graph, sink: Sink) -> None:
             sink.error(
                 Code.RESERVED_NAME,
                 weights.span,
-                f"`{bad[0]}` is a name that every torch.nn.Module uses itself",
+                f"`{bad[0]}` is a name that every torch.{_kind(bad[0], inner)} uses itself",
                 f"rename the node, for example to `{bad[0]}_`",
             )
     taught = any(edge.form == "teacher" for node in graph.nodes.values() for edge in node.inputs)
@@ -104,6 +104,11 @@ def _check_names(graph: Graph, sink: Sink) -> None:
         if name == LABELS and taught:
             message = f"the input `{name}` has the name under which `as: teacher` gets true labels"
             sink.error(Code.RESERVED_NAME, None, message, "rename the input")
+
+
+def _kind(name: str, inner: Collection[str]) -> str:
+    """Return whose name it is: a module's, or only that of a compiled model."""
+    return "nn.Module" if name in inner else "fx.GraphModule"
 
 
 def _check_heads(expanded: Expanded, spec: Spec, sink: Sink) -> None:

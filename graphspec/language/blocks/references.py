@@ -199,7 +199,9 @@ class Resolver:
                 listed = ", ".join(names), ", ".join(instance.block.spec.inputs)
                 message = f"`repeat` cannot chain the block `{instance.block.name}`: its outputs "
                 message += f"({listed[0]}) are not named as its inputs ({listed[1]})"
-                hint = "give an output the name of the input that it is for the next instance"
+                pairs = zip(instance.block.spec.inputs, names, strict=False)
+                said = ", ".join(f"{name}: {output}" for name, output in pairs)
+                hint = f"write `outputs: {{{said}}}`, whichever goes to which"
             self.sink.error(Code.UNKNOWN_OUTPUT, span or instance.key, message, hint)
             return None
         if spec.output is not None:
