@@ -94,13 +94,14 @@ def _text(found: dict[str, Any], offered: Mapping[str, TaskSpec]) -> list[str]:
 
     tasks = measured(found)
     names = ordered(["loss", *(name for each in tasks.values() for name in each)])
+    width = shutil.get_terminal_size().columns if terminal.is_terminal(sys.stdout) else 100
     rows = [[t, *(summary.cell(n, found.get(f"{t}/{n}")) for n in names)] for t in tasks]
     lines = [
         f"{found['name']}, {found['checkpoint']} weights (epoch {found['epoch']}), on the "
         f"{found['split']} split: {found['samples']:,} {found['unit']}, "
         f"{found['images_per_s']:,.0f} {found['unit']}/s",
         "",
-        *summary.table(["task", *(measure(name).title for name in names)], rows),
+        *summary.tables(["task", *(measure(name).title for name in names)], rows, width),
         f"weighted loss {found['loss']:.4f}",
     ]
     related = {task: {found["split"]: each} for task, each in found["hierarchy"].items()}
@@ -109,7 +110,6 @@ def _text(found: dict[str, Any], offered: Mapping[str, TaskSpec]) -> list[str]:
         for task, names in measured(found, of_hierarchy=True).items()
     }
     lines += summary.hierarchy(related, own)
-    width = shutil.get_terminal_size().columns if terminal.is_terminal(sys.stdout) else 100
     for task, counts in found["confusion"].items():
         classes = offered[task].names or [str(number) for number in range(len(counts))]
         table = {"task": task, "split": found["split"], "names": classes, "counts": counts}

@@ -12,6 +12,9 @@ from graphspec.training.measures import found as measured
 from graphspec.training.measures import measure, named, percent
 from graphspec.training.observer import Record
 
+_SCORE_COLUMNS = 11
+"""Most columns of the table of results; with more there is one for each kind of task."""
+
 _MATRIX_CLASSES = 60
 """Most classes for which the matrix of confusion is shown."""
 
@@ -42,6 +45,7 @@ def render(run: Path, found: Mapping[str, Any], records: Sequence[Record]) -> st
     best_epoch = found["best"]["epoch"]
     graph = run / folder.GRAPH
     header, rows = summary.scores(found)
+    wide = len(header) > _SCORE_COLUMNS
     return jinja.get_template("report.html.j2").render(
         summary=found,
         spec=(run / folder.SPEC).read_text(encoding="utf-8"),
@@ -51,8 +55,7 @@ def render(run: Path, found: Mapping[str, Any], records: Sequence[Record]) -> st
         dark=data_uri(curves.draw(records, best_epoch, dark=True), "image/png"),
         conflicts=conflict_figure.section(folder.read_conflicts(run)),
         tiles=_tiles(found),
-        score_header=header,
-        score_rows=rows,
+        scores=summary.grouped(header, rows) if wide else [(header, rows)],
         hierarchy=_hierarchy(found),
         labelled=summary.labelled(found)[1:],
         confusion=_confusion(found["confusion"]),

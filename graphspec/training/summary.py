@@ -15,6 +15,9 @@ _TABLE_CLASSES = 20
 
 _WORST_PAIRS = 5
 
+_NOTHING = "–"
+"""What stands in a table where there is nothing."""
+
 
 def lines(run: Run, width: int = 100) -> str:
     """Return the summary of a run as plain text.
@@ -39,7 +42,7 @@ def lines(run: Run, width: int = 100) -> str:
         + (f", {speed:,.0f} {summary.get('unit', 'images')}/s" if speed else ""),
         f"best epoch {best['epoch']} ({best['metric']} {best['value']:.4f})",
         "",
-        *table(*scores(summary)),
+        *tables(*scores(summary), width),
     ]
     blocks += labelled(summary)
     blocks += hierarchy(summary["hierarchy"], summary["tasks"])
@@ -61,7 +64,12 @@ def scores(summary: Any) -> tuple[list[str], list[list[str]]]:
     }
     names = ordered(measured)
     rows = [
-        [task, str(found["classes"] or "–"), split, *(cell(n, found[split].get(n)) for n in names)]
+        [
+            task,
+            str(found["classes"] or _NOTHING),
+            split,
+            *(cell(n, found[split].get(n)) for n in names),
+        ]
         for task, found in summary["tasks"].items()
         for split in splits
     ]
@@ -170,9 +178,46 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def tables(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 100) -> list[str]:
+    """Return a table, or one for each kind of row where it is wider than the screen.
+
+    Args:
+        header: Titles of the columns.
+        rows: Their text; a dash where a row has nothing.
+        width: Columns of the screen.
+
+    Returns:
+        Lines; an empty one between two tables.
+    """
+    whole = table(header, rows)
+    if max(map(len, whole)) <= width:
+        return whole
+    parts = [["", *table(*group)] for group in grouped(header, rows)]
+    return [line for part in parts for line in part][1:]
+
+
+def grouped(
+    header: Sequence[str], rows: Sequence[Sequence[str]]
+) -> list[tuple[list[str], list[list[str]]]]:
+    """Return the rows that have something in the same columns together, with these columns alone.
+
+    Args:
+        header: Titles of the columns.
+        rows: Their text; a dash where a row has nothing.
+
+    Returns:
+        Header and rows of each group, in the order of the first row of each.
+    """
+    groups: dict[tuple[int, ...], list[list[str]]] = {}
+    for row in rows:
+        filled = tuple(number for number, text in enumerate(row) if text != _NOTHING)
+        groups.setdefault(filled, []).append([row[number] for number in filled])
+    return [([header[number] for number in filled], found) for filled, found in groups.items()]
+
+
 def cell(name: str, value: float | None) -> str:
     """Return the value of a metric, or a dash where a task does not have it."""
-    return "–" if value is None else measure(name).text(value)
+    return _NOTHING if value is None else measure(name).text(value)
 
 
 def duration(seconds: float) -> str:
