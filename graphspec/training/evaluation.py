@@ -23,6 +23,9 @@ from graphspec.training.losses import Losses
 from graphspec.training.measures import of_task, of_tasks
 from graphspec.training.statistics import statistics
 
+CONFUSION_CLASSES = 2000
+"""Most classes of a task whose confusion is counted: the matrix has their square."""
+
 Forward = Callable[..., Mapping[str, Tensor]]
 
 
@@ -55,9 +58,14 @@ def coarse_tasks(tasks: Mapping[str, TaskSpec]) -> tuple[str, ...]:
     """Return the tasks whose confusion is worth a look.
 
     Returns:
-        Classifications that are parents, else the one of fewest classes, if there is any.
+        Classifications that are parents, else the one of fewest classes, if there is any; none of
+        more than `CONFUSION_CLASSES` classes.
     """
-    classified = [name for name, task in tasks.items() if task.type == "classification"]
+    classified = [
+        name
+        for name, task in tasks.items()
+        if task.type == "classification" and task.classes <= CONFUSION_CLASSES
+    ]
     parents = {task.parent for task in tasks.values()}
     found = tuple(name for name in classified if name in parents)
     if found or not classified:

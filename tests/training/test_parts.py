@@ -122,6 +122,7 @@ def test_evaluation_agrees_with_the_definition() -> None:
 def test_coarse_tasks_are_parents_or_else_the_smallest() -> None:
     assert coarse_tasks(TASKS) == ("coarse",)
     assert coarse_tasks({"a": TaskSpec(5), "b": TaskSpec(3)}) == ("b",)
+    assert coarse_tasks({"a": TaskSpec(20_000), "b": TaskSpec(type="regression")}) == ()
 
 
 def test_loss_is_the_weighted_sum() -> None:
@@ -243,3 +244,13 @@ def test_confusion_that_does_not_fit_shows_the_worst_pairs() -> None:
         "a   0   1   ·",
         "bb  1   2  30",
     ]
+
+
+def test_a_table_too_wide_becomes_one_for_each_kind_of_row() -> None:
+    header = ["task", "top-1", "MAE", "loss"]
+    rows = [["a", "50.0 %", "–", "1.0"], ["b", "–", "2.5", "1.0"], ["c", "60.0 %", "–", "2.0"]]
+    assert summary.tables(header, rows, width=30) == summary.table(header, rows)
+    assert summary.tables(header, rows, width=20) == [
+        "task   top-1  loss", "a     50.0 %   1.0", "c     60.0 %   2.0", "",
+        "task  MAE  loss", "b     2.5   1.0",
+    ]  # fmt: skip
