@@ -20,7 +20,7 @@ demo: $(STAMP) ## train arch5 on the bundled images; diagram, curves and report 
 	$(BIN)/graphspec train specs/arch5.yaml --data fashion-mini --set width=16 --epochs 8
 
 test: $(STAMP) ## run the fast tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow and not cifar100"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow and not cifar100"
 
 test-slow: $(STAMP) ## run the slow tests and those that need CIFAR-100 (GRAPHSPEC_CIFAR100=DIR)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or cifar100"

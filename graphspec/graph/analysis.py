@@ -9,7 +9,6 @@ from typing import Any
 import psutil
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from graphspec.errors import Code, Sink, fail
 from graphspec.graph.ir import Graph, Node
@@ -161,6 +160,8 @@ def _state_bytes(every: Mapping[str, Parameter]) -> int:
 
 def _measure(graph: Graph, node: Node, whole: nn.Module | Call) -> tuple[int, int]:
     """Run one call on the meta device; return its FLOPs and activation bytes per sample."""
+    from torch.utils.flop_counter import FlopCounterMode  # it imports triton where there is one
+
     types = [graph.type_of(edge) for edge in node.inputs]
     steps = 1
     if graph.weights[node.weights].family == "recurrent" and types[0].rank == 3:

@@ -6,8 +6,6 @@ from collections.abc import Collection
 from dataclasses import replace
 from itertools import pairwise
 
-import networkx as nx
-
 from graphspec.errors import Code, Related, Sink, arrows
 from graphspec.graph.expand import Expanded
 from graphspec.graph.ir import LABELS, Graph, Node
@@ -38,6 +36,8 @@ def _without_cycles(expanded: Expanded, sink: Sink) -> Expanded:
     graph = expanded.graph
     if len(graph.order) == len(graph.nodes):
         return expanded
+    import networkx as nx
+
     cyclic = [
         component
         for component in nx.strongly_connected_components(graph.digraph)
@@ -58,6 +58,8 @@ def _without_cycles(expanded: Expanded, sink: Sink) -> Expanded:
 
 def _report_cycle(graph: Graph, component: Collection[str], sink: Sink) -> None:
     """Report one shortest cycle of a strongly connected component, from its first name on."""
+    import networkx as nx
+
     start = min(component)
     inside = graph.digraph.subgraph(component)
     lengths = nx.single_source_shortest_path(inside, start)

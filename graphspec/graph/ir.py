@@ -12,13 +12,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from heapq import heapify, heappop, heappush
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from graphspec.errors import Span
 from graphspec.language.signature import TaskSpec
 from graphspec.ops.registry import Step
 from graphspec.ops.types import TensorType
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 LABELS = "labels"
 """The input by which a model gets the true labels, a dict by task, where an edge asks for them."""
@@ -314,6 +316,8 @@ class Graph:
     @cached_property
     def digraph(self) -> nx.DiGraph[str]:
         """Inputs and nodes as a networkx graph, for algorithms."""
+        import networkx as nx  # most graphs need none of its algorithms
+
         digraph: nx.DiGraph[str] = nx.DiGraph()
         digraph.add_nodes_from(self.inputs)
         digraph.add_nodes_from(self.nodes)
