@@ -197,7 +197,8 @@ def _reason(error: Exception) -> str:
 
 
 def _failed(error: Exception) -> SpecError:
-    message = f"the processes that read the data died {RESTARTS + 1} times: {_reason(error)}"
+    times = f"{RESTARTS + 1} time{'s' if RESTARTS else ''}"
+    message = f"the processes that read the data died {times}: {_reason(error)}"
     hint = (
         "they may be out of memory: take fewer with `data.workers`, 0 to read in the main process;"
         "\nin a container give more shared memory, e.g. `docker run --shm-size 2g`"

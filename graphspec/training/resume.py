@@ -22,6 +22,9 @@ from graphspec.training.state import State, origin_of
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
 
+_FREE_DATA = ("root", "memory", "workers")
+"""Keys of ``data:`` that may differ from the run's: they change no batch."""
+
 _FREE = ("epochs", "early_stopping", "conflicts", "checkpoint", "device", "tune_allocator")
 """Keys of ``train:`` that may differ from the run's."""
 
@@ -85,7 +88,7 @@ def resumed_spec(spec: Spec | str | Path | None, run: Path, changes: Changes) ->
         new, old = _value(asked, section, key), _value(stored, section, key)
         if new == old:
             continue
-        if (section == "train" and key in _FREE) or (section, key) == ("data", "root"):
+        if (section == "train" and key in _FREE) or (section == "data" and key in _FREE_DATA):
             plain = new.model_dump() if isinstance(new, BaseModel) else new
             wanted[f"{section}.{key}"] = plain
             continue
