@@ -22,10 +22,16 @@ def write_node(body: Body) -> None:
     body.pick(makers)(body)
 
 
-def write_block(outer: Body, name: str) -> list[str]:
-    """Write a block that may use those before it; return its lines."""
+def write_block(outer: Body, name: str, around: list[Reusable]) -> list[str]:
+    """Write a block; return its lines.
+
+    Args:
+        outer: The spec's own nodes; the new block may use the blocks before it.
+        name: Its name.
+        around: Nodes of the spec whose weights it may use.
+    """
     if outer.chance(4):
-        return _sequence(outer, name)
+        return _sequence(outer, name, around)
     kinds = outer.pick((["flat"], ["map"], ["flat", "flat"], ["map", "flat"]))
     given = outer.chance(2)  # whether inputs have the width `units`, as a chain needs it
     widths = (UNITS, UNITS) if given else (Width(0, 0, 1), Width(0, 0, 0, 1))
@@ -34,24 +40,27 @@ def write_block(outer: Body, name: str) -> list[str]:
     body = Body(
         outer.draw, outer.blocks[:], in_block=True, names=set(names), odd_names=outer.odd_names
     )
+    body.names.update(each.name.partition(".")[0] for each in around)
     body.readables = [Readable(n, type_, formed=True) for n, type_ in inputs]
+    body.reusables = list(around)
     for _ in range(outer.pick((1, 2, 3, 0))):
         write_node(body)
     keys: list[str] = []
     outputs = _close(body, inputs, keys)
     required = outer.chance(2)
     units = "units: {type: int}" if required else "units: 3"
-    keys.insert(0, f"parameters: {{{units}}}")
+    keys.insert(0, f"parameters: {{twice: =2*units, {units}}}")
     if names != ("input",):
         keys.insert(1, f"inputs: [{', '.join(names)}]")
-    inner = [r for r in body.readables[len(inputs) :] if r.count == 1 and "." not in r.name]
+    inner = [r for r in body.readables[len(inputs) :] if r.count == 1]
+    reusable = [r for r in body.reusables[len(around) :] if not r.outputs]
     outer.blocks.append(
         Block(
             name,
             tuple(inputs),
             outputs,
-            tuple(inner[:2]),
-            tuple(r for r in body.reusables if "." not in r.name and not r.outputs)[:2],
+            tuple(outer.pick(inner) for _ in inner[:2]),
+            tuple(outer.pick(reusable) for _ in reusable[:2]),
             tuple(body.tensors[:1]),
             required,
         )
@@ -70,6 +79,9 @@ def _close(body: Body, inputs: list[tuple[str, Type]], keys: list[str]) -> tuple
         pairs = ", ".join(f"{o.name}: {end.name}" for o, end in zip(found, ends, strict=True))
         keys.append(f"outputs: {{{pairs}}}")
         return found
+    if body.lines and body.chance(10):
+        keys.append(f"output: {inputs[0][0]}")
+        return (Readable("", types[0], formed=True),)
     alone = not body.lines
     end = _end(body, types[0])
     if not alone or len(body.lines) > 1 or end.name not in body.lines[0]:
@@ -89,8 +101,13 @@ def _end(body: Body, type_: Type) -> Readable:
     return Readable(name, Type(type_.kind, width))
 
 
-def _sequence(outer: Body, name: str) -> list[str]:
+def _sequence(outer: Body, name: str, around: list[Reusable]) -> list[str]:
     kind = outer.pick(("flat", "map"))
+    if around and outer.chance(2):
+        made = Readable("", Type("flat", Width(3)))
+        outer.blocks.append(Block(name, (("input", Type(kind, Width(0, 0, 1))),), (made,)))
+        layers = f"[Flatten, {{Linear: 3}}, {{share: {outer.pick(around).name}}}, ReLU]"
+        return [f"  {name}:", "    parameters: {units: 3}", f"    layers: {layers}"]
     layers = outer.pick(
         ("[Flatten, {fc: {units: [=units], dropout: 0}}]", "[Flatten, {Linear: =units}, Tanh]")
     )

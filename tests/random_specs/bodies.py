@@ -65,6 +65,7 @@ class Body:
         choices = [("3", Width(3)), ("2", Width(2)), ("4", Width(4)), ("=w", Width(3))]
         if self.in_block:
             choices += [("=units", Width(0, 1)), ("=units + 1", Width(1, 1))]
+            choices += [("=twice", Width(0, 2))]
         return self.pick(choices)
 
     def single(self, kind: str | None = None) -> Readable:
@@ -124,7 +125,9 @@ class Body:
             conditions = ["false", "true", "=deep", "=w > 5"]
             conditions += ["=index > 0"] if "each" not in several and several else []
             conditions += ["=units > 3"] if self.in_block else []
-            parts.append(f"when: {self.pick(conditions)}")
+            conditions += ["\"=k == 'p'\""] if "each" in several else []
+            never = not several and self.chance(4)
+            parts.append("repeat: 0" if never else f"when: {self.pick(conditions)}")
         self.lines.append(f"{name}: {{{', '.join(part for part in parts if part)}}}")
         made = Readable(name, output, counted, formed=left_out and inputs[0].formed)
         self.readables.append(made)
@@ -153,7 +156,9 @@ class Body:
         return self.pick(
             [
                 ("copies: 2", 2, ("0", "1")),
+                ("copies: =two", 2, ("0", "1")),
                 ("each: {k: [p, q]}", 2, ("p", "q")),
+                ("each: {k: =kinds}", 2, ("p", "q")),
                 ("each: {k: [p, 7]}, copies: 1", 2, ("p.0",)),
                 ("each: {k: [p], j: =range(2)}", 2, ("p.1",)),
             ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.random_specs.blocks import write_block, write_node
 from tests.random_specs.bodies import Body
-from tests.random_specs.types import Readable, Tensor, Type, Width
+from tests.random_specs.types import Readable, Reusable, Tensor, Type, Width
 
 TASKS = {
     "fine": "{classes: 4}",
@@ -50,7 +50,11 @@ class Drawn:
 
     def _text(self, nodes: tuple[str, ...] | list[str]) -> str:
         tasks = ", ".join(f"{name}: {TASKS[name]}" for name in self.tasks)
-        lines = ["graphspec: 1", "name: drawn", "vars: {w: =two + 1, two: 2, deep: true}"]
+        lines = [
+            "graphspec: 1",
+            "name: drawn",
+            "vars: {w: =two + 1, two: 2, deep: true, kinds: [p, q]}",
+        ]
         lines += [f"inputs: {{{self.inputs}}}", f"tasks: {{{tasks}}}"]
         lines += ["blocks:", *self.blocks] if self.blocks else []
         return "\n".join([*lines, "nodes:", *(f"  {node}" for node in nodes)]) + "\n"
@@ -82,10 +86,19 @@ def drawn_specs(draw: st.DrawFn, most: int = 8, odd_names: bool = True) -> Drawn
         )
         body.readables.append(Readable("embed", Type("flat", Width(6))))
         body.tensors.append(Tensor("embed.0.weight", Width(8), Width(3)))
+    core: list[Reusable] = []
+    if "extra" in body.names and body.chance(2):
+        body.names.add("core")
+        body.lines.append("core: {layers: [{Linear: 3}, BatchNorm1d], from: extra}")
+        flat = Type("flat", Width(3))
+        body.readables.append(Readable("core", flat))
+        core = [Reusable("core", (flat,), Readable("", flat))]
+        core += [Reusable(f"core.{n}", (flat,), Readable("", flat), (), True) for n in (0, 1)]
+        body.reusables += core
     tasks = draw(st.lists(st.sampled_from(list(TASKS)), min_size=1, max_size=3, unique=True))
     blocks: list[str] = []
     for number in range(body.pick((0, 1, 2, 3))):
-        blocks += write_block(body, f"b{number}")
+        blocks += write_block(body, f"b{number}", core)
     waiting = tasks[:]
     for _ in range(body.pick(range(1, most + 1))):
         write_node(body)
