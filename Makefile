@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
-FUZZ ?= tests/test_random_specs.py tests/test_mutations.py tests/test_properties.py
+FUZZ ?= $(wildcard tests/test_random_*.py) tests/test_mutations.py tests/test_properties.py
 
 .PHONY: help demo test test-slow fuzz lint format types imports docs golden bench wheel check clean
 

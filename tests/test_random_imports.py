@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 
 from graphspec import compiler
 from graphspec.importing import import_model
@@ -13,7 +13,11 @@ from tests.importing.canonical import canonical
 from tests.random_specs import Drawn, drawn_specs
 from tests.test_random_specs import assert_equal, called, sample
 
+FEW = settings(max_examples=max(4, settings().max_examples // 4))
+"""Tracing takes half a second each."""
 
+
+@FEW
 @given(drawn_specs())
 def test_a_compiled_model_comes_back(drawn: Drawn) -> None:
     spec = compiler.load_text(drawn.text)
@@ -28,6 +32,7 @@ def test_a_compiled_model_comes_back(drawn: Drawn) -> None:
         assert_equal(called(again.train(training), inputs, labels), expected)
 
 
+@FEW
 @given(drawn_specs())
 def test_an_ejected_model_comes_back(drawn: Drawn) -> None:
     graph = compiler.analyze(compiler.load_text(drawn.text))

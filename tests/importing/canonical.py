@@ -56,6 +56,10 @@ class Canonical:
         return self._edge(edge)
 
     def _record(self, *record: Any) -> int:
+        if record[:2] == ("call", "detach"):
+            (before,) = record[2]
+            if self.records[before][:2] == ("call", "detach"):
+                return int(before)
         self.records.append(record)
         return len(self.records) - 1
 

@@ -297,3 +297,10 @@ def test_an_op_of_a_plugin_is_one_node() -> None:
         assert nodes["squash"] == {"op": "Squash", "from": "x", "power": 3.0}
     finally:
         registry.OPS.put("Squash", None)
+
+
+def test_a_shape_of_equal_sizes_stays_a_shape() -> None:
+    """Equal sizes are one number where an op takes a size for each dimension, not here."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.Unflatten(1, (2, 2)), nn.Flatten())
+    _, nodes = imported(nn.Sequential(model, nn.Linear(4, 3)), {"x": (3, 2, 2)})
+    assert "{'Unflatten': {'dim': 1, 'unflattened_size': [2, 2]}}" in str(nodes)
