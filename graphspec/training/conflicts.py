@@ -104,6 +104,10 @@ class Watched:
         self._sums.zero_()
         return [*found, *self.balancer.close_epoch(losses)]
 
+    def remarks(self) -> list[str]:
+        """Return the remarks of the balancer."""
+        return self.balancer.remarks()
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the balancer, and the comparisons of the current epoch."""
         return {

@@ -142,6 +142,8 @@ def _close(job: Job, state: State, records: list[Record]) -> None:
         raise not_finite(job, state, records[0], "at its end")
     means = {task: float(records[0][f"{task}/loss"]) for task in job.tasks}
     conflicts = state.balancer.close_epoch(means)
+    for remark in state.balancer.remarks():
+        job.observer.warning(f"epoch {state.epoch + 1}: {remark}")
     improved = _judge(job, state, records)
     state.seconds += sum(float(record["seconds"]) for record in records)
     if state.schedule is not None:

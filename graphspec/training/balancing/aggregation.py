@@ -65,6 +65,7 @@ class Aggregation(Stateless):
         self._device = site.device
         self._seed = site.seed
         self._calls = 0
+        self._failed = 0
         self._latest: dict[str, Factor] = dict(site.factors)
         self._aggregators = {len(self._learned): recipe.make(len(self._learned))}
 
@@ -126,15 +127,26 @@ class Aggregation(Stateless):
         return self._aggregators[rows]
 
     def _apply(self, aggregator: Aggregator, shared: list[nn.Parameter]) -> Tensor | None:
+        """Put the aggregation of ``jac`` into ``grad``; the sum, where a solver finds no solution.
+
+        Returns:
+            The weights of the rows, where the aggregator is a combination of them.
+        """
+        from torchjd.aggregation import Sum
         from torchjd.autojac import jac_to_grad
 
         draws = self._recipe.draws
         seeded = drawing(seed_of(self._seed, self._calls), self._device) if draws else nullcontext()
+        solves = self._recipe.solves
+        unsolved = _unsolved() if solves else ()
         with seeded, warnings.catch_warnings():
             # a solver's remark that its answer is inexact is not for the user of a run
             warnings.simplefilter("ignore")
-            found: Tensor | None = jac_to_grad(shared, aggregator)
-        return found
+            try:
+                return jac_to_grad(shared, aggregator, retain_jac=solves)
+            except unsolved:
+                self._failed += 1
+        return jac_to_grad(shared, Sum())
 
     def weights(self) -> Mapping[str, Factor]:
         """Return the factor of each task's row in the latest step.
@@ -144,6 +156,14 @@ class Aggregation(Stateless):
         """
         return self._latest
 
+    def remarks(self) -> list[str]:
+        """Return in how many steps there was no solution, if any."""
+        failed, self._failed = self._failed, 0
+        if not failed:
+            return []
+        times = "step" if failed == 1 else "steps"
+        return [f"in {failed} {times} no solution was found, and the gradients were summed"]
+
     def state_dict(self) -> dict[str, Any]:
         """Return the number of steps, the latest weights and what aggregators remember."""
         memories = {
@@ -151,17 +171,31 @@ class Aggregation(Stateless):
             for rows, aggregator in self._aggregators.items()
             if (memory := _memory(aggregator)) is not None
         }
-        return {"calls": self._calls, "latest": dict(self._latest), "memories": memories}
+        return {
+            "calls": self._calls,
+            "failed": self._failed,
+            "latest": dict(self._latest),
+            "memories": memories,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go back to what `state_dict` gave."""
-        self._calls = int(state["calls"])
+        self._calls, self._failed = int(state["calls"]), int(state["failed"])
         self._latest = {
             task: each.to(self._device) if isinstance(each, Tensor) else each
             for task, each in state["latest"].items()
         }
         for rows, memory in state["memories"].items():
             _remember(self._aggregator(rows), memory)
+
+
+def _unsolved() -> tuple[type[Exception], ...]:
+    """Return what a solver that finds no solution raises: each library has its own way."""
+    from cvxpy.error import SolverError
+
+    # a solution that is None is a TypeError of who computes with it
+    singular: type[Exception] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
+    return (SolverError, singular, ValueError, ArithmeticError, TypeError)
 
 
 def _finite(shared: Sequence[nn.Parameter]) -> bool:

@@ -43,6 +43,9 @@ class Balancer(Protocol):
             What it has to tell of how the tasks' gradients agreed; mostly nothing.
         """
 
+    def remarks(self) -> list[str]:
+        """Return what the user should know of the epoch that ends, and forget it; often nothing."""
+
     def state_dict(self) -> dict[str, Any]:
         """Return all it remembers, as plain data and tensors."""
 
@@ -59,6 +62,10 @@ class Stateless:
 
     def close_epoch(self, losses: Mapping[str, float]) -> list[Record]:
         """Return nothing: it has nothing to tell."""
+        return []
+
+    def remarks(self) -> list[str]:
+        """Return nothing: there is nothing to know."""
         return []
 
     def state_dict(self) -> dict[str, Any]:

@@ -130,6 +130,26 @@ def test_a_task_without_labels_does_not_stop_the_others(method: str) -> None:
     assert gradient.any()
 
 
+def test_a_step_without_a_solution_takes_the_sum_and_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = hard(FACTORS)
+    balancer = place.balancer("upgrad")
+    assert isinstance(balancer, Aggregation)
+    # what torchjd says where quadprog finds no solution: a Gramian that is not positive definite
+    monkeypatch.setattr("torchjd._linalg._dual_cone.solve_qp", lambda *_, **options: None)
+    found = place.gradients(balancer)
+    assert_close(found, place.gradients(place.balancer("fixed")))
+    assert balancer.state_dict()["failed"] == 1
+    fresh = place.balancer("upgrad")
+    fresh.load_state_dict(balancer.state_dict())
+    for each in (balancer, fresh):
+        assert each.remarks() == ["in 1 step no solution was found, and the gradients were summed"]
+        assert each.remarks() == []
+    monkeypatch.undo()
+    assert not torch.equal(place.gradients(balancer)["trunk.0.weight"], found["trunk.0.weight"])
+
+
 def test_gradients_lie_in_memory_as_their_parameters() -> None:
     place = Place(gs.analyze(gs.load("arch5", {"width": 2})), size=2)
     kernels = [p for p in place.model.parameters() if p.dim() == 4]
