@@ -19,12 +19,13 @@ _ROOT = ""
 def last_shared(site: Site, at: str | None = None) -> tuple[tuple[str, ...], frozenset[str]]:
     """Return the parameters at which the gradients of the tasks are comparable.
 
-    Among the nodes whose parameters the most losses reach, it is the last one that lies on every
-    way from an input to the heads of those tasks: there their gradients come together whole. In
-    hard parameter sharing that is the end of the trunk, also where one head feeds another. Where no
-    node lies on all ways, it is the last of them in topological order. Of the node's parameters
-    it is the last weight matrix or kernel that is shared, as in the paper's "last shared layer of
-    weights"; where there is none, all of them.
+    Looked at are the nodes whose parameters the most losses reach; those with a weight matrix or
+    kernel, if there are any. The last of them that lies on every way from an input to the heads of
+    those tasks is taken: there their gradients come together whole. In hard parameter sharing that
+    is the end of the trunk, also where one head feeds another. Where no node lies on all ways, it
+    is every one after which there is no other, such as all the experts of a mixture. Of each node's
+    parameters the last matrix or kernel counts, as in the paper's "last shared layer of weights";
+    where there is none, all of them.
 
     Args:
         site: The model.
@@ -40,22 +41,21 @@ def last_shared(site: Site, at: str | None = None) -> tuple[tuple[str, ...], fro
         owners = {chosen: owners[chosen]} if chosen is not None else {}
     if not owners:
         return (), frozenset()
-    reached = {
+    widest = {
         owner: max((site.reached(name) for name in names), key=len)
         for owner, names in owners.items()
     }
-    most = max(len(tasks) for tasks in reached.values())
-    widest = [owner for owner in owners if len(reached[owner]) == most]
-    tasks = reached[widest[-1]]
-    through = _on_every_way(site.graph, tasks)
-    owner = widest[-1]
-    for each in widest:
-        calls = {node.name for node in site.graph.calls[each]}
-        if reached[each] == tasks and calls & through:
-            owner = each
-    names = [name for name in owners[owner] if site.reached(name) == reached[owner]]
-    matrices = [name for name in names if site.model.get_parameter(name).dim() > 1]
-    return tuple(matrices[-1:] or names), reached[owner]
+    most = max(len(tasks) for tasks in widest.values())
+    tasks = next(each for each in reversed(widest.values()) if len(each) == most)
+    measured = {
+        owner: _last_matrix(site, [n for n in owners[owner] if site.reached(n) == tasks])
+        for owner, each in widest.items()
+        if each == tasks
+    }
+    matrices = {owner: names for owner, names in measured.items() if _is_matrix(site, names)}
+    measured = matrices or measured
+    found = _last(site.graph, list(measured), tasks)
+    return tuple(name for owner in found for name in measured[owner]), tasks
 
 
 def shares_at(graph: Graph, at: str, by_node: Mapping[str, Iterable[str]]) -> bool:
@@ -69,6 +69,35 @@ def _owner(graph: Graph, at: str, by_node: Mapping[str, Iterable[str]]) -> str |
         return at
     node = graph.nodes.get(at)
     return node.weights if node is not None and node.weights in by_node else None
+
+
+def _is_matrix(site: Site, names: Iterable[str]) -> bool:
+    return any(site.parameters[name].type.rank > 1 for name in names)
+
+
+def _last_matrix(site: Site, names: list[str]) -> list[str]:
+    """Return the last of a node's parameters that is a matrix or kernel, or all of them."""
+    return [name for name in names if _is_matrix(site, [name])][-1:] or names
+
+
+def _last(graph: Graph, owners: list[str], tasks: frozenset[str]) -> list[str]:
+    """Return the last owner on every way to the heads, or those after which there is no other.
+
+    Args:
+        graph: The graph.
+        owners: Owners of parameters, in topological order.
+        tasks: The tasks whose heads are meant.
+    """
+    calls = {node.name: owner for owner in owners for node in graph.calls[owner]}
+    through = [calls[name] for name in _on_every_way(graph, tasks) if name in calls]
+    if through:
+        return [max(through, key=owners.index)]
+    before: dict[str, bool] = {}
+    for node in reversed(graph.order):
+        after = graph.digraph.successors(node.name)
+        before[node.name] = any(name in calls or before[name] for name in after)
+    final = {owner for name, owner in calls.items() if not before[name]}
+    return [owner for owner in owners if owner in final]
 
 
 def _on_every_way(graph: Graph, tasks: frozenset[str]) -> set[str]:

@@ -82,6 +82,41 @@ def test_gradnorm_measures_where_all_gradients_come_together(name: str, node: st
     assert tasks == {"fine", "coarse"}
 
 
+EXPERTS = """\
+graphspec: 1
+inputs: {x: {shape: [4]}}
+tasks: {a: {classes: 2}, b: {classes: 2}}
+nodes:
+  trunk: {op: Linear, from: x, out_features: 4}
+  experts: {op: fc, from: trunk, copies: 3, units: [4, 3]}
+  gate: {each: {t: =tasks}, from: trunk, layers: [{Linear: 3}, {Softmax: {dim: 1}}]}
+  mixed: {each: {t: =tasks}, op: weighted_sum, from: [gate.$t, experts]}
+  label: {each: {t: =tasks}, op: head, from: mixed.$t, task: $t}
+"""
+
+
+def test_gradnorm_measures_at_the_trunk_or_at_all_experts() -> None:
+    found = Place(gs.analyze(compiler.load_text(EXPERTS)))
+    assert last_shared(found.site)[0] == ("trunk.weight",)
+    # without a trunk there is no node on every way, but the experts are shared side by side
+    bare = EXPERTS.replace("from: trunk", "from: x").replace("  trunk: ", "  # trunk: ")
+    names, tasks = last_shared(Place(gs.analyze(compiler.load_text(bare))).site)
+    assert [name.rpartition(".")[0].rpartition(".")[0] for name in names] == [
+        "experts.0", "experts.1", "experts.2",
+    ]  # fmt: skip
+    assert tasks == {"a", "b"}
+    assert all(name.endswith("weight") for name in names)
+
+
+def test_gradnorm_prefers_a_matrix_to_a_later_norm() -> None:
+    text = EXPERTS.replace(
+        "  experts: {op: fc, from: trunk,",
+        "  norm: {op: LayerNorm, from: trunk}\n  experts: {op: fc, from: norm,",
+    )
+    found = Place(gs.analyze(compiler.load_text(text)))
+    assert last_shared(found.site)[0] == ("trunk.weight",)
+
+
 def test_gradnorm_measures_nowhere_if_nothing_is_shared() -> None:
     assert last_shared(place("arch1").site) == ((), frozenset())
 
