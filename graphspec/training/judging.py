@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphspec.errors import Code, Sink, did_you_mean
+from graphspec.errors import Code, Sink, Span, did_you_mean
 from graphspec.language.expressions import Expression, ExpressionError
 from graphspec.language.learning import EarlyStopping, Names
 from graphspec.language.metric_expressions import parse_metrics, renamed
 from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec
-from graphspec.training import measures
+from graphspec.training import measures, metric_choice
 from graphspec.training.observer import Record
 from graphspec.training.optimizers import Spans
 
@@ -217,17 +217,21 @@ def check(train: Train, tasks: Mapping[str, TaskSpec], sink: Sink, span: Spans) 
         for number, name in enumerate(texts(names)):
             place = path if isinstance(names, str) else (*path, number)
             if name.startswith("="):
-                _check_expression(name, known, sink, span, place)
+                _check_expression(name, known, tasks, sink, span(place))
             elif name not in known:
                 message = f"`{path[-1]}: {name}` is no metric of this spec"
-                hint = did_you_mean(name, known, "metrics")
+                hint = metric_choice.advice(name, tasks) or did_you_mean(name, known, "metrics")
                 if name.startswith("test/"):
                     hint = "the test split is kept for the end; choose by `validation/...`"
                 sink.error(Code.BAD_VALUE, span(place), message, hint)
 
 
 def _check_expression(
-    text: str, known: Sequence[str], sink: Sink, span: Spans, place: tuple[str | int, ...]
+    text: str,
+    known: Sequence[str],
+    tasks: Mapping[str, TaskSpec],
+    sink: Sink,
+    place: Span | None,
 ) -> None:
     """Report an expression that names what is no metric, or whose direction is not clear."""
     expression = parse_metrics(text[1:])
@@ -240,17 +244,18 @@ def _check_expression(
     for name in expression.names:
         if metric_of(name) not in known:
             message = f"`{name}` in `{text}` is neither a variable nor a metric of this spec"
-            hint = did_you_mean(name, dotted, "metrics")
+            meant = metric_choice.advice(metric_of(name), tasks)
+            hint = meant or did_you_mean(name, dotted, "metrics")
             if name.startswith("test."):
                 hint = "the test split is kept for the end; choose by the validation split"
-            sink.error(Code.BAD_EXPRESSION, span(place), message, hint)
+            sink.error(Code.BAD_EXPRESSION, place, message, hint)
     if any(metric_of(name) not in known for name in expression.names):
         return
     try:
         _direction(text, expression)
     except ExpressionError as error:
         message, _, hint = str(error).partition("\n")
-        sink.error(Code.BAD_EXPRESSION, span(place), f"`{text}`: {message}", hint or None)
+        sink.error(Code.BAD_EXPRESSION, place, f"`{text}`: {message}", hint or None)
 
 
 def _direction(text: str, expression: Expression) -> int:

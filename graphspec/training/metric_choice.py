@@ -8,7 +8,7 @@ from dataclasses import replace
 from graphspec.errors import Code, Sink, did_you_mean
 from graphspec.language.signature import TaskSpec, TaskType
 from graphspec.language.tasks import Task
-from graphspec.training.measures import named, suited, top_k
+from graphspec.training.measures import named, of_task, suited, top_k
 from graphspec.training.optimizers import Spans
 
 
@@ -26,6 +26,29 @@ def chosen(tasks: Mapping[str, TaskSpec], sections: Mapping[str, Task]) -> dict[
             fitting = (each for each in section.metrics if _suits(each, task.type))
             found[name] = replace(task, metrics=tuple(dict.fromkeys(fitting)))
     return found
+
+
+def advice(metric: str, tasks: Mapping[str, TaskSpec]) -> str | None:
+    """Return how a recipe could have a metric that no epoch will have, or None if it could not.
+
+    Args:
+        metric: A metric such as ``validation/fine/auroc``.
+        tasks: The tasks that the model predicts, with their chosen metrics.
+    """
+    split, _, rest = metric.partition("/")
+    task, _, name = rest.rpartition("/")
+    found = named(name)
+    if task not in tasks or found is None or tasks[task].type not in found.types:
+        return None
+    if found.of_hierarchy and tasks[task].parent is None:
+        return f"declare the parent of `{task}`: `tasks: {{{task}: {{parent: ...}}}}`"
+    if split == "train" and not found.running:
+        return f"it is not measured while the model learns; choose by `validation/{rest}`"
+    if found.of_hierarchy or split not in ("train", "validation"):
+        return None
+    own = [each for each in of_task(tasks[task]) if _suits(each, tasks[task].type)]
+    listed = ", ".join([*own, name])
+    return f"choose it for the task: `tasks: {{{task}: {{metrics: [{listed}]}}}}`"
 
 
 def _suits(metric: str, kind: TaskType) -> bool:

@@ -315,6 +315,32 @@ def test_a_run_is_steered_by_what_it_chooses(
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        (
+            "validation/fine/auroc",
+            "`tasks: {fine: {metrics: [top1, auroc]}}`",
+        ),
+        (
+            "train/fine/auroc",
+            "the model learns; choose by `validation/fine/auroc`",
+        ),
+        ("train/fine/mcc", "`tasks: {fine: {metrics: [top1, mcc]}}`"),
+        ("validation/coarse/consistency", "declare the parent of `coarse`"),
+        ("train/fine/consistency", "choose by `validation/fine/consistency`"),
+        ("validation/fine/mae", None),
+        ("validation/fine/topp1", None),
+        ("test/fine/auroc", None),
+        ("loss", None),
+    ],
+)
+def test_advice_on_a_metric_that_is_not_measured(metric: str, words: str | None) -> None:
+    tasks = {"fine": TaskSpec(4, parent="coarse"), "coarse": TaskSpec(2)}
+    found = metric_choice.advice(metric, tasks)
+    assert found is None if words is None else words in str(found)
+
+
 def test_validate_tells_where(tmp_path: Path) -> None:
     text = SPEC.replace("mcc", "mce").replace("best: validation/fine/auroc", "best: loss")
     with pytest.raises(SpecError) as caught:
