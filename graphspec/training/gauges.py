@@ -109,11 +109,6 @@ class Gauges:
         """Return whether there is anything to measure."""
         return bool(self._metrics)
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether its sums are whole numbers, the same in whatever order samples come."""
-        return self._task.type != "regression"
-
     def update(self, outputs: Tensor, labels: Tensor) -> None:
         """Take in some predictions; samples without a label are left out.
 
@@ -156,7 +151,7 @@ class Gauges:
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the sums; only for metrics whose state has a fixed size."""
+        """Return the sums of metrics that training has: whole numbers, whose order is free."""
         metrics = {
             name: {key: value.cpu().clone() for key, value in metric.state_dict().items()}
             for name, metric in self._metrics.items()

@@ -81,7 +81,7 @@ MEASURES: dict[str, Measure] = {
     "mse": Measure("MSE", "mean squared error", _NUMBERS, minimised=True, is_part=False),
     "rmse": Measure("RMSE", "root mean squared error", _NUMBERS, minimised=True, is_part=False),
     "r2": Measure("R2", "part of the variance explained", _NUMBERS, is_part=False),
-    "pearson": Measure("Pearson", "Pearson correlation", _NUMBERS, is_part=False),
+    "pearson": Measure("Pearson", "Pearson correlation", _NUMBERS, is_part=False, running=False),
     "spearman": Measure(
         "Spearman", "Spearman rank correlation", _NUMBERS, is_part=False, running=False
     ),

@@ -161,7 +161,7 @@ class Meter:
     def _measure(self, task: str, outputs: Sequence[Tensor], labels: Sequence[Tensor]) -> None:
         """Count predictions of several steps: at once where the order does not matter."""
         each, own = self._statistics.get(task), self._gauges.get(task)
-        whole = all(part.is_whole for part in (each, own) if part is not None)
+        whole = each is None or each.is_whole
         steps = [(torch.cat(list(outputs)), torch.cat(list(labels)))] if whole else None
         for step in steps or zip(outputs, labels, strict=True):
             if each is not None:

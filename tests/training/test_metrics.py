@@ -362,3 +362,25 @@ def test_the_table_of_metrics_in_the_docs_is_current() -> None:
     assert table in page, table
     related = [name for name, each in measures.MEASURES.items() if each.of_hierarchy]
     assert all(f"| `{name}` | {measures.measure(name).title} |" in page for name in related)
+
+
+def test_running_sums_are_whole_so_that_those_of_several_processes_can_be_added() -> None:
+    exact = torch.float64
+    for name, task in TASKS.items():
+        own = gauges.Gauges(task, RUNNING[name], CPU, exact)
+        states = [value for each in own.state_dict()["metrics"].values() for value in each.values()]
+        assert all(value.dtype == torch.int64 for value in states)
+    kept = gauges.Gauges(TASKS["kind"], ["macro_f1", "mcc"], CPU, exact)
+    halves = [gauges.Gauges(TASKS["kind"], ["macro_f1", "mcc"], CPU, exact) for _ in range(2)]
+    for half, chosen in zip(halves, (slice(0, 50), slice(50, None)), strict=True):
+        half.update(OUTPUTS["kind"][chosen], LABELS["kind"][chosen])
+        kept.update(OUTPUTS["kind"][chosen], LABELS["kind"][chosen])
+    first, second = (half.state_dict() for half in halves)
+    for metric, state in first["metrics"].items():
+        for key in state:
+            state[key] += second["metrics"][metric][key]
+    for key in ("samples", "present", "known"):
+        first[key] = first[key] + second[key]
+    whole = gauges.Gauges(TASKS["kind"], ["macro_f1", "mcc"], CPU, exact)
+    whole.load_state_dict(first)
+    assert whole.scores() == kept.scores()
