@@ -2,11 +2,13 @@
 
 The network is a chain of residual cells (Linear, ReLU, Linear, add), of as many nodes as asked for:
 written out one by one, and the same through ``repeat`` of a block. All makers work in one process,
-in turns; printed are the medians, the ratio to making by hand, and the time per node, which stays
-level where time is linear in nodes.
+in turns and in one thread. Printed are medians: of CPU seconds, which other programs on the machine
+disturb less than those of the clock; of the ratios to making by hand in the same round; and the
+time per node, which stays level where time is linear in nodes.
 
-    python benchmarks/compile_time.py                     # 1,000 written, 1,000 and 10,000 repeated
-    python benchmarks/compile_time.py --torcharc FOLDER  # TorchArc too
+    python benchmarks/compile_time.py                     # 1,000 written; 1,000 to 10,000 repeated
+    python benchmarks/compile_time.py --repeated 100000 --rounds 2
+    python benchmarks/compile_time.py --torcharc FOLDER  # TorchArc too; it is if it is installed
 
 TorchArc: ``pip install --no-deps --ignore-requires-python --target FOLDER torcharc==2.1.2``.
 """
@@ -15,9 +17,11 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib.util
 import operator
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -107,11 +111,12 @@ def for_torcharc(nodes: int) -> str:
     return "".join([*modules, *calls, f"    label: [{last}]\n  output: label\n"])
 
 
-def torcharc_maker(folder: str, nodes: int) -> Callable[[], nn.Module]:
-    """Return what builds the chain with TorchArc."""
-    sys.path.insert(0, folder)
-    import tempfile
-
+def torcharc_maker(folder: str | None, nodes: int) -> Callable[[], nn.Module] | None:
+    """Return what builds the chain with TorchArc, or None where there is none."""
+    if folder is not None:
+        sys.path.insert(0, folder)
+    if importlib.util.find_spec("torcharc") is None:
+        return None
     import torcharc
 
     path = Path(tempfile.mkdtemp()) / "cells.yaml"
@@ -119,19 +124,19 @@ def torcharc_maker(folder: str, nodes: int) -> Callable[[], nn.Module]:
     return lambda: torcharc.build(path)
 
 
-def seconds(makers: dict[str, Callable[[], nn.Module]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each maker; they take turns."""
+def seconds(makers: dict[str, Callable[[], nn.Module]], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each maker, round by round; they take turns."""
     times: dict[str, list[float]] = {name: [] for name in makers}
     for round_ in range(rounds + 1):
         for name, make in makers.items():
             gc.collect()
-            start = time.perf_counter()
+            start = time.process_time()
             model = make()
-            elapsed = time.perf_counter() - start
+            elapsed = time.process_time() - start
             del model
             if round_:  # the first warms up caches and imports
                 times[name].append(elapsed)
-    return {name: statistics.median(each) for name, each in times.items()}
+    return times
 
 
 def same_numbers(first: nn.Module, second: nn.Module) -> bool:
@@ -148,7 +153,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--written", type=int, nargs="*", default=[1000])
-    parser.add_argument("--repeated", type=int, nargs="*", default=[1000, 10000])
+    parser.add_argument("--repeated", type=int, nargs="*", default=[1000, 4000, 10000])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--torcharc", metavar="FOLDER", help="where TorchArc is installed")
     asked = parser.parse_args()
@@ -164,17 +169,20 @@ def main() -> None:
                 "graphspec": lambda text=text: compiler.compile(compiler.load_text(text)),  # type: ignore[misc]
                 "by hand": lambda nodes=nodes: by_hand(nodes),  # type: ignore[misc]
             }
-            if asked.torcharc and kind == "written out":
-                makers["TorchArc"] = torcharc_maker(asked.torcharc, nodes)
+            other = torcharc_maker(asked.torcharc, nodes) if kind == "written out" else None
+            if other is not None:
+                makers["TorchArc"] = other
             if not same_numbers(makers["graphspec"](), makers["by hand"]()):
                 raise SystemExit("the two networks differ")
             found = seconds(makers, asked.rounds)
             hand = found.pop("by hand")
             for name, each in found.items():
                 row = f"{name}, {kind}"
+                ratio = statistics.median(a / b for a, b in zip(each, hand, strict=True))
+                took, by_hand_took = statistics.median(each), statistics.median(hand)
                 print(
-                    f"{row:<22} {nodes:>7,} {each:>8.3f} {hand:>8.3f} {each / hand:>6.2f} "
-                    f"{each / nodes * 1e6:>8.0f}",
+                    f"{row:<22} {nodes:>7,} {took:>8.3f} {by_hand_took:>8.3f} {ratio:>6.2f} "
+                    f"{took / nodes * 1e6:>8.0f}",
                     flush=True,
                 )
 
