@@ -78,7 +78,6 @@ def configure(section: Data, tasks: Mapping[str, Task]) -> Source:
         message = "with `arrays` the spec says which arrays are targets, and here are no `tasks`"
         hint = "for example `tasks: {label: {type: classification}}`"
         raise fail(Code.MISSING_KEY, message, hint)
-    tasks = {name: task for name, task in tasks.items() if task.labels is None}
     folder = download.expand(section.root) if section.root is not None else Path()
     file = _open(folder / download.expand(section.path), tasks)
     offered = {name: _task(file, name, task) for name, task in tasks.items() if name in file.keys}

@@ -175,4 +175,8 @@ class Source:
         Raises:
             SpecError: What `configure` raises.
         """
-        return self if self.configure is None else self.configure(section, tasks)
+        if self.configure is None:
+            return self
+        # a task with the labels of another is none of the source's
+        own = {name: task for name, task in tasks.items() if task.labels is None}
+        return self.configure(section, own)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from graphspec.errors import Code, did_you_mean, fail
+from graphspec.errors import Code, did_you_mean, fail, suggest
 
 T = TypeVar("T")
 
@@ -164,7 +164,10 @@ class Registry(Generic[T]):
         if self._group is not None:
             from graphspec.ops import plugins
 
-            hint = "\n".join([hint, *(item.message for item in plugins.broken(self._group))])
+            near = suggest(name, list(self._items))
+            own = [] if near else ["one of your own comes with `--plugin FILE`"]
+            broken = (item.message for item in plugins.broken(self._group))
+            hint = "\n".join([hint, *own, *broken])
         return hint
 
     def __iter__(self) -> Iterator[str]:
