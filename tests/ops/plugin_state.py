@@ -27,8 +27,8 @@ from torch import Tensor, nn
 SHIFT = (
     HEADER
     + '''\
-@gs.op("shift")
-def shift(x: Tensor, by: float = 1.0) -> Tensor:
+@gs.op("slide")
+def slide(x: Tensor, by: float = 1.0) -> Tensor:
     """Each element plus a constant."""
     return x + by
 '''

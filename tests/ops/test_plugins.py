@@ -23,7 +23,7 @@ name: s
 inputs: {x: {shape: [4]}}
 tasks: {t: {classes: 2}}
 nodes:
-  moved: {op: shift, from: x}
+  moved: {op: slide, from: x}
   label: {op: head, from: moved, task: t}
 """
 
@@ -33,10 +33,10 @@ def test_a_file_brings_its_ops(write: Write) -> None:
     plugin = load_plugin("my_ops.py")
     assert (plugin.name, plugin.path, plugin.package) == ("my_ops.py", str(path.resolve()), "")
     assert plugin.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert plugin.provides == {"op": ("shift",)}
+    assert plugin.provides == {"op": ("slide",)}
     assert plugins.loaded() == (plugin,)
-    assert OPS.get("shift").origin == f"{path.resolve()}:8"
-    assert sys.modules[plugin.module].shift(1) == 2.0
+    assert OPS.get("slide").origin == f"{path.resolve()}:8"
+    assert sys.modules[plugin.module].slide(1) == 2.0
     compiler.check(compiler.load_text(SPEC))
     assert not Path("__pycache__").exists()
 
@@ -45,11 +45,11 @@ def test_it_is_loaded_once_and_anew_where_it_changed(write: Write) -> None:
     path = write("my_ops.py", SHIFT)
     first = load_plugin(path)
     assert load_plugin(f"./{path}") is first
-    write("my_ops.py", SHIFT.replace('"shift"', '"moved"'))
+    write("my_ops.py", SHIFT.replace('"slide"', '"moved"'))
     second = load_plugin(path)
     assert (second.provides, plugins.loaded()) == ({"op": ("moved",)}, (second,))
-    assert OPS.find("shift") is None
-    write("my_ops.py", SHIFT.replace('"shift"', '"other"') + "oops\n")
+    assert OPS.find("slide") is None
+    write("my_ops.py", SHIFT.replace('"slide"', '"other"') + "oops\n")
     failure("my_ops.py")
     assert plugins.loaded() == (second,)
     assert OPS.find("other") is None
@@ -60,10 +60,10 @@ def test_it_is_loaded_once_and_anew_where_it_changed(write: Write) -> None:
 
 
 def test_packages_and_files_of_one_name_live_together(write: Write) -> None:
-    write("one/ops.py", SHIFT.replace('"shift"', '"one"'))
-    write("two/ops.py", SHIFT.replace('"shift"', '"two"'))
+    write("one/ops.py", SHIFT.replace('"slide"', '"one"'))
+    write("two/ops.py", SHIFT.replace('"slide"', '"two"'))
     write("three/__init__.py", "from . import inner\n")
-    inner = write("three/inner.py", SHIFT.replace('"shift"', '"three"'))
+    inner = write("three/inner.py", SHIFT.replace('"slide"', '"three"'))
     first, second = load_plugin("one/ops.py"), load_plugin("two/ops.py")
     assert first.module != second.module
     third = load_plugin("three/")
@@ -81,14 +81,14 @@ def test_a_module_that_was_imported_before(write: Write, monkeypatch: pytest.Mon
     )
     __import__("gs_test_module")
     plugin = load_plugin("gs_test_module")
-    assert (plugin.module, plugin.provides) == ("gs_test_module", {"op": ("shift",)})
+    assert (plugin.module, plugin.provides) == ("gs_test_module", {"op": ("slide",)})
     assert load_plugin("gs_test_module") is plugin
     del sys.modules["gs_test_module"]
 
 
 def test_override_replaces_and_unloading_brings_back(write: Write) -> None:
     built_in = OPS.get("relu")
-    write("my_ops.py", SHIFT.replace('"shift"', '"relu", override=True'))
+    write("my_ops.py", SHIFT.replace('"slide"', '"relu", override=True'))
     plugin = load_plugin("my_ops.py")
     assert OPS.get("relu") is not built_in
     plugin.unload()
@@ -144,7 +144,7 @@ def test_what_is_wrong_is_said_at_its_line(write: Write, text: str, expected: st
 
 
 def test_a_name_that_is_taken_names_both_places(write: Write) -> None:
-    write("my_ops.py", SHIFT + SHIFT.removeprefix(HEADER).replace("shift", "conv"))
+    write("my_ops.py", SHIFT + SHIFT.removeprefix(HEADER).replace("slide", "conv"))
     found = failure("my_ops.py")
     assert found.location == "my_ops.py:12:1"
     assert found.code.value == "plugin-clash"
@@ -157,7 +157,7 @@ def test_a_name_that_is_taken_names_both_places(write: Write) -> None:
         'give it another name, as in `@gs.op("my_conv")`; `override=True` replaces the other one '
         "on purpose"
     )
-    assert OPS.find("shift") is None  # nothing of a plugin that fails stays
+    assert OPS.find("slide") is None  # nothing of a plugin that fails stays
     write("one.py", SHIFT)
     write("two.py", SHIFT)
     load_plugin("one.py")
@@ -185,11 +185,11 @@ def test_a_spec_loads_nothing(write: Write) -> None:
     """Whatever a spec says, no code runs that the user has not named."""
     write("my_ops.py", "open('ran', 'w').close()\n" + SHIFT)
     text = SPEC.replace("name: s\n", "name: s\nplugins: [my_ops.py]\n")
-    text = text.replace("{op: shift, from: x}", "{op: my_ops.shift, from: x}")
+    text = text.replace("{op: slide, from: x}", "{op: my_ops.slide, from: x}")
     text = text.replace("{op: head,", "{op: ./my_ops.py,")
     with pytest.raises(SpecError) as caught:
-        compiler.check(compiler.load_text(SPEC.replace("op: shift", "op: my_ops.shift")))
-    assert "there is no op `my_ops.shift`" in str(caught.value)
+        compiler.check(compiler.load_text(SPEC.replace("op: slide", "op: my_ops.slide")))
+    assert "there is no op `my_ops.slide`" in str(caught.value)
     with pytest.raises(SpecError):
         compiler.check(compiler.load_text(text))
     assert not Path("ran").exists()
@@ -210,12 +210,12 @@ def test_an_installed_package_is_asked_for_unknown_names_only(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed(write, monkeypatch, SHIFT)
-    compiler.check(compiler.load_text(SPEC.replace("shift", "relu")))
+    compiler.check(compiler.load_text(SPEC.replace("slide", "relu")))
     assert plugins.loaded() == ()
     compiler.check(compiler.load_text(SPEC))
     (plugin,) = plugins.loaded()
     assert (plugin.name, plugin.package) == ("extra", "gs-test-package 1.2")
-    assert plugin.provides == {"op": ("shift",)}
+    assert plugin.provides == {"op": ("slide",)}
     plugins.discover("graphspec.data")  # the same module again
     assert plugins.loaded() == (plugin,)
     assert plugins.broken("graphspec.data") == ()
@@ -228,7 +228,7 @@ def test_a_broken_package_is_named_where_a_name_is_unknown(
 ) -> None:
     installed(write, monkeypatch, "1 / 0\n")
     with pytest.raises(SpecError) as caught:
-        OPS.get("shift")
+        OPS.get("slide")
     said = (
         "the plugin `extra` of the package `gs-test-package 1.2` cannot be loaded: "
         "ZeroDivisionError: division by zero"
@@ -248,7 +248,7 @@ def test_a_run_remembers_its_plugins(write: Write) -> None:
         "path": str(path.resolve()),
         "sha256": plugin.sha256,
         "package": "",
-        "provides": {"op": ["shift"]},
+        "provides": {"op": ["slide"]},
     }
     environment = {"plugins": [record, "damaged", {"provides": {"op": 3}}]}
     assert provenance.changes(environment) == []
@@ -267,7 +267,7 @@ def test_a_run_remembers_its_plugins(write: Write) -> None:
     ]
     path.unlink()
     provenance.expect(environment, Path("runs/a"))
-    assert OPS.hint("shift") == (
+    assert OPS.hint("slide") == (
         "the run `runs/a` was trained with the plugin `my_ops.py`: give it with `--plugin` (it was "
         f"`{record['path']}`, SHA-256 {plugin.sha256[:12]}...)"
     )
