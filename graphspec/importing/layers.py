@@ -228,9 +228,7 @@ def _attributes(module: Any) -> dict[str, Any]:
             value = value is not None
         elif not hasattr(module, name) or isinstance(value, (Tensor, nn.Module)):
             continue
-        found[name] = plain(value)
-        if name == "unflattened_size" and isinstance(value, (tuple, list)):
-            found[name] = list(value)  # a shape, which one number does not stand for
+        found[name] = value
     pool = "Pool" in type(module).__name__ and "stride" in found
     if pool and found["stride"] == found.get("kernel_size"):
         found.pop("stride")

@@ -148,7 +148,7 @@ def _made(found: Any, name: str, arguments: Mapping[str, Any], quiet: bool) -> n
             raise fail(Code.BAD_OPTION, message, "leave out `--set`")
         return found
     if not callable(found):
-        message = f"`{name}` is a {type(found).__name__}, not a model"
+        message = f"`{name}` is no model, but an object of type `{type(found).__name__}`"
         hint = "name an `nn.Module`, its class, or a function that makes one"
         raise fail(Code.IMPORT_FAILED, message, hint)
     _check_arguments(found, name, arguments)
@@ -157,7 +157,7 @@ def _made(found: Any, name: str, arguments: Mapping[str, Any], quiet: bool) -> n
             warnings.simplefilter("ignore")
         model = found(**arguments)
     if not isinstance(model, nn.Module):
-        message = f"`{name}` gives a {type(model).__name__}, not a model"
+        message = f"`{name}` gives no model, but an object of type `{type(model).__name__}`"
         raise fail(Code.IMPORT_FAILED, message, "it must return an `nn.Module`")
     return model
 

@@ -16,7 +16,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -49,7 +49,6 @@ class Place:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
 class Stop(Exception):  # noqa: N818 - it ends a trace, and is turned into a diagnostic
     """The forward pass cannot be followed further.
 
@@ -59,9 +58,11 @@ class Stop(Exception):  # noqa: N818 - it ends a trace, and is turned into a dia
         place: Where.
     """
 
-    message: str
-    hint: str | None
-    place: Place | None
+    def __init__(self, message: str, hint: str | None, place: Place | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.place = place
 
 
 @dataclass
@@ -181,7 +182,8 @@ def _stop(error: BaseException) -> Stop:
     """Return what to say of an exception that the forward pass raised."""
     said = next(iter(str(error).strip().splitlines()), "").rstrip(". ")
     if "item() cannot be called on meta" in said:
-        return replace(_by_value(_DECIDES), place=own_lines(error))
+        stop = _by_value(_DECIDES)
+        return Stop(stop.message, stop.hint, own_lines(error))
     said = said.replace(str(BATCH), "N")
     message = f"`forward` fails: {type(error).__name__}" + (f": {said}" if said else "")
     return Stop(message, "its inputs may need other shapes: `--input NAME=SIZES`", own_lines(error))

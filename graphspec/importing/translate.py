@@ -17,10 +17,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, fx, nn
 
-from graphspec.errors import Code, Sink, Span
+from graphspec.errors import Code, Sink, Span, suggest
 from graphspec.graph.parts import Parts, flatten
 from graphspec.importing import functions, layers, shapes, weighted
-from graphspec.importing.calls import HANDLERS, Call, Made, name_of, tensor_type
+from graphspec.importing.calls import HANDLERS, Call, Handler, Made, name_of, tensor_type
 from graphspec.importing.drafts import Absent, Draft, Part, Raw, Ref, UnsupportedError, refs_in
 from graphspec.importing.naming import Names, clean
 from graphspec.importing.tracing import Place, Trace, Value
@@ -80,8 +80,9 @@ class Translator:
                 self._report(error, node)
 
     def _report(self, error: UnsupportedError, node: fx.Node) -> None:
-        if not error.message:
-            return
+        stop = self._trace.stop
+        if not error.message or (stop is not None and stop.place == node.meta["place"]):
+            return  # told already, or part of what cannot be traced
         hint = ADVICE if error.hint is None else error.hint
         around = str(node.meta["scope"])
         inside = f" in `{around}`" if around else ""
@@ -94,10 +95,19 @@ class Translator:
         if node.op == "get_attr":
             return self._tensor(node)
         values: dict[Any, Any] = {}
-        args, kwargs = self._given(node, values)
+        # Whether there is an op is asked first: that is told also where an input has none.
         if node.op == "call_module":
-            return self._module(node, args, kwargs, values)
-        return self._function(node, args, kwargs, values)
+            op = self._op_of(node)
+            args, kwargs = self._given(node, values)
+            return self._module(op, node, args, kwargs, values)
+        handler, in_place = self._handler(node)
+        args, kwargs = self._given(node, values)
+        name, _ = name_of(node)
+        call = Call(name, tuple(args), kwargs, node, node.meta["value"], values)
+        result = self._made(handler(call), node)
+        if in_place and isinstance(node.args[0], fx.Node):
+            self._replace(node.args[0], result)
+        return result
 
     def _tensor(self, node: fx.Node) -> Any:
         """Return what stands for a tensor of the model that a function takes."""
@@ -129,16 +139,26 @@ class Translator:
 
     # Modules
 
-    def _module(
-        self, node: fx.Node, args: Any, kwargs: Mapping[str, Any], values: Mapping[Any, Any]
-    ) -> Any:
+    def _op_of(self, node: fx.Node) -> str:
+        """Return the op that a module is."""
         module = self._model.get_submodule(str(node.target))
         op = layers.op_of(module)
-        kind = type(module).__name__
         if op is None:
+            kind = type(module).__name__
             message = f"`{kind}` (`{node.target}`) is no op"
-            hint = OPS.hint(kind) if kind in vars(nn) else None
-            raise UnsupportedError(message, hint)
+            raise UnsupportedError(message, OPS.hint(kind) if kind in vars(nn) else None)
+        return op
+
+    def _module(
+        self,
+        op: str,
+        node: fx.Node,
+        args: Any,
+        kwargs: Mapping[str, Any],
+        values: Mapping[Any, Any],
+    ) -> Any:
+        module = self._model.get_submodule(str(node.target))
+        kind = type(module).__name__
         if op == "teacher":
             return replace(args[0], form="teacher")
         if not layers.is_batch_first(module):
@@ -207,22 +227,19 @@ class Translator:
 
     # Functions
 
-    def _function(
-        self, node: fx.Node, args: Any, kwargs: Mapping[str, Any], values: Mapping[Any, Any]
-    ) -> Any:
+    def _handler(self, node: fx.Node) -> tuple[Handler, bool]:
+        """Return what translates a call of a function, and whether that changes its input."""
         name, in_place = name_of(node)
-        call = Call(name, tuple(args), kwargs, node, node.meta["value"], values)
         handler = HANDLERS.get(name)
         op = OPS.known(name)
         if handler is None and op is not None and op.category == "plugin":
             handler = functions.plugin
         if handler is None:
+            near = suggest(name, OPS)
+            hint = f"the nearest op is `{near}`; or {ADVICE}" if near else ADVICE
             message = f"`{name}` is no op"
-            raise UnsupportedError(message, OPS.hint(name) + f"; or {ADVICE}")
-        result = self._made(handler(call), node)
-        if in_place and isinstance(node.args[0], fx.Node):
-            self._replace(node.args[0], result)
-        return result
+            raise UnsupportedError(message, hint)
+        return handler, in_place
 
     def _replace(self, changed: fx.Node, result: Any) -> None:
         """Let whatever reads a tensor after it was changed in place read what it became."""

@@ -23,7 +23,7 @@ MODELS: dict[str, tuple[int, dict[str, Any]]] = {
     "squeezenet1_1": (64, {}),
     "densenet121": (64, {}),
     "googlenet": (64, {"init_weights": False}),
-    "inception_v3": (224, {"init_weights": False}),
+    "inception_v3": (299, {"init_weights": False}),
     "mobilenet_v2": (64, {}),
     "mobilenet_v3_small": (64, {}),
     "shufflenet_v2_x1_0": (64, {}),
