@@ -47,8 +47,8 @@ class Watched:
     A comparison takes one backward pass from each loss to what is shared, and waits for nothing.
 
     Source:
-        The conflict of gradients is that of Yu et al., Gradient Surgery for Multi-Task Learning,
-        NeurIPS 2020, definition 1; the ratio of norms is in their definition 2.
+        Yu et al., Gradient Surgery for Multi-Task Learning, NeurIPS 2020: gradients conflict by
+        their definition 1; that they differ in magnitude is the other half of their analysis.
     """
 
     def __init__(self, balancer: Balancer, site: Site, every: int) -> None:

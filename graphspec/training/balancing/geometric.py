@@ -16,8 +16,8 @@ class GeometricMean(Stateless):
     r"""The weighted geometric mean of the losses.
 
     It minimises :math:`\prod_i L_i^{a_i}` with :math:`a_i = w_i / \sum_j w_j`: at equal stated
-    weights :math:`\sqrt[n]{L_1 \cdots L_n}` (equation 2). So the factor of the gradient of a loss
-    is :math:`a_i / L_i` times the mean: not the scale of a loss matters, but its relative change.
+    weights :math:`\sqrt[n]{L_1 \cdots L_n}`. So the factor of the gradient of a loss is
+    :math:`a_i / L_i` times the mean: not the scale of a loss matters, but its relative change.
     A task without a label in the batch (loss 0) is left out of the mean.
 
     Source:

@@ -51,10 +51,10 @@ def test_resumed_in_the_third_epoch(
 
 def test_methods_lead_to_different_weights(tmp_path: Path) -> None:
     found = {}
-    for method in ("fixed", "uncertainty", "random", "gradnorm", "upgrad"):
+    for method in ("fixed", "random", "upgrad"):
         folder = tmp_path / method
         folder.mkdir()
-        run = train(spec_of(method, folder), out=folder / "run")
+        run = train(spec_of(method, folder), out=folder / "run", epochs=1)
         found[method] = float(run.summary["tasks"]["fine"]["test"]["loss"])
     assert len(set(found.values())) == len(found)
 
