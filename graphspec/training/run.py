@@ -75,6 +75,11 @@ class Run:
         """The lines of ``metrics.jsonl``."""
         return folder.read_metrics(self.folder)
 
+    @property
+    def conflicts(self) -> list[Record]:
+        """The lines of ``conflicts.jsonl``: how the tasks' gradients agreed, by epoch and node."""
+        return folder.read_conflicts(self.folder)
+
     def model(self, checkpoint: str = "best") -> nn.Module:
         """Return the trained model on the CPU, in evaluation mode.
 

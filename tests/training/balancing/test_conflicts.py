@@ -119,7 +119,8 @@ def test_a_run_is_the_same_bit_for_bit_watched_or_not(
         assert_same(states[0][key], states[1][key])
     assert_same(states[0]["balancer"]["balancer"], states[1]["balancer"]["balancer"])
     assert not (runs[0].folder / "conflicts.jsonl").exists()
-    found = folder.read_conflicts(runs[1].folder)
+    assert runs[0].conflicts == []
+    found = runs[1].conflicts
     assert [(r["epoch"], r["node"], r["steps"]) for r in found] == [
         (1, "trunk", 3), (1, "features", 3), (2, "trunk", 3), (2, "features", 3),
     ]  # fmt: skip
