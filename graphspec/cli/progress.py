@@ -135,6 +135,7 @@ def header_lines(header: Header) -> list[str]:
         f"{count_text(header.parameters)} parameters on {header.device}; {facts}",
         f"{header.epochs} {epochs} of {header.steps} steps of {header.batch_size} {header.unit}"
         f"{begun}; seed {header.seed}; run folder: {header.folder}",
+        *header.notes,
     ]
 
 

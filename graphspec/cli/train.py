@@ -33,6 +33,7 @@ EXAMPLES = (
     "graphspec train arch5 --data fashion-mini --epochs 3",
     "graphspec train arch5 --set width=16 --set train.lr=1e-3 --seed 1 --out runs/narrow",
     "graphspec train runs/narrow --resume",
+    'graphspec train arch3 --init-from runs/narrow --nodes "conv_layers,fc*"',
 )
 
 
@@ -81,6 +82,24 @@ def command(
             help="Go on with the run in --out, or with the newest unfinished one of SPEC in runs/.",
         ),
     ] = False,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            "--init-from",
+            metavar="RUN",
+            help="Take over the best weights of a run, node by node as far as they fit.",
+            show_default=False,
+        ),
+    ] = None,
+    nodes: Annotated[
+        str | None,
+        typer.Option(
+            "--nodes",
+            metavar="A,B",
+            help="With --init-from: only these nodes; patterns such as `conv_layers,fc*`.",
+            show_default=False,
+        ),
+    ] = None,
     plugins: Plugins = None,
 ) -> int:
     """Train a spec into a run folder: weights, curves, report."""
@@ -88,12 +107,21 @@ def command(
         assignments, data=data, data_root=data_root, epochs=epochs, seed=seed, device=device
     )
     if resume:
+        if init_from is not None or nodes is not None:
+            message = "a run that goes on has its weights already"
+            raise fail(Code.BAD_OPTION, message, "leave `--init-from` and `--nodes` away")
         spec, folder = _resumed(words or [], out, data, asked)
         return _end(_go_on(spec, folder, asked))
-    return _end(_begin(_single(words or []), out, asked))
+    return _end(_begin(_single(words or []), out, asked, init_from, nodes))
 
 
-def _begin(spec: str, out: str | None, asked: Sequence[Override]) -> Run:
+def _begin(
+    spec: str,
+    out: str | None,
+    asked: Sequence[Override],
+    init_from: str | None,
+    nodes: str | None,
+) -> Run:
     """Train a spec in a new folder."""
     from graphspec.cli.progress import watching
     from graphspec.training.check import checked
@@ -101,7 +129,9 @@ def _begin(spec: str, out: str | None, asked: Sequence[Override]) -> Run:
 
     _refuse_run_folder(spec)
     with watching() as observer:
-        return train(checked(spec, asked).spec, out=out, observer=observer)
+        return train(
+            checked(spec, asked).spec, out=out, init_from=init_from, nodes=nodes, observer=observer
+        )
 
 
 def _go_on(spec: str | None, folder: Path, asked: Sequence[Override]) -> Run:

@@ -173,7 +173,12 @@ def _text(arguments: Mapping[str, object], key: str) -> str | None:
         return None
     value = arguments[key]
     words: dict[object, str] = {None: "null", True: "true", False: "false"}
-    return words[value] if value is None or isinstance(value, bool) else str(value)
+    return words[value] if value is None or isinstance(value, bool) else str(_listed(value))
+
+
+def _listed(value: Any) -> Any:
+    """Return a value with lists for tuples, as a spec has them."""
+    return [_listed(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _named(

@@ -99,6 +99,8 @@ def _kept(tree: Tree, scope: Scope, sink: Sink) -> Tree:
     if all(name in scope.values for name in expression.names):
         return evaluate(tree, scope, sink)
     known = {name: scope.values[name] for name in expression.names if name in scope.values}
+    if not known:
+        return tree
     scope.used.update(known)
     if any(has_broken(value) for value in known.values()):
         return broken_tree(tree.span)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from graphspec.errors import Code, fail
 from graphspec.training import compiling, conflicts, groups, optimizers
 from graphspec.training.ema import Averaged
 from graphspec.training.groups import Freezing
+from graphspec.training.init_from import Takeover, take
 from graphspec.training.interrupts import Interrupts
 from graphspec.training.job import Job, Stream
 from graphspec.training.observer import Observer
@@ -33,18 +35,49 @@ def learning_batches(made: Setup) -> Stream:
     return batches
 
 
-def start_state(made: Setup, steps: int) -> tuple[State, bool]:
-    """Return the state before the first step, and whether the optimizer is fused.
+@dataclass(frozen=True)
+class InitFrom:
+    """Where initial weights come from.
+
+    Attributes:
+        source: The folder of a run, or one of its checkpoints.
+        nodes: Patterns of what to take; none for all.
+    """
+
+    source: Path
+    nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a run begins with.
+
+    Attributes:
+        state: The state before the first step.
+        fused: Whether the optimizer uses its fused implementation.
+        takeover: What was taken over from another run, if anything was.
+    """
+
+    state: State
+    fused: bool
+    takeover: Takeover | None = None
+
+
+def begin(made: Setup, steps: int, init: InitFrom | None = None) -> Beginning:
+    """Return what a run begins with.
 
     Args:
         made: What the run is made of.
         steps: Batches of an epoch.
+        init: Where initial weights come from, if not from the seed alone.
 
     Raises:
-        SpecError: ``bad-argument`` if the schedule is too short for the run.
+        SpecError: ``bad-argument`` if the schedule is too short for the run; those of
+            `graphspec.training.init_from.take`.
     """
     recipe = made.recipe
     model = made.model()
+    takeover = None if init is None else take(model, made.graph, init.source, init.nodes)
     balancer = conflicts.watched(recipe, made.site(model))
     own = balancer.parameters()
     learned = groups.of_optimizer(recipe.groups, model)
@@ -58,7 +91,8 @@ def start_state(made: Setup, steps: int) -> tuple[State, bool]:
     average = None if recipe.ema is None else Averaged(model, recipe.ema)
     torch.manual_seed(recipe.seed)  # dropout; weights, order and augmentation have their own
     scaler = Precision(recipe.precision, made.device).scaler()
-    return State(model, optimizer, balancer, schedule, scaler, average), fused
+    state = State(model, optimizer, balancer, schedule, scaler, average)
+    return Beginning(state, fused, takeover)
 
 
 def job_of(

@@ -220,7 +220,9 @@ def check(train: Train, tasks: Mapping[str, TaskSpec], sink: Sink, span: Spans) 
                 _check_expression(name, known, tasks, sink, span(place))
             elif name not in known:
                 message = f"`{path[-1]}: {name}` is no metric of this spec"
-                hint = metric_choice.advice(name, tasks) or did_you_mean(name, known, "metrics")
+                slashed = metric_of(name)
+                meant = slashed if slashed in known else name
+                hint = metric_choice.advice(name, tasks) or did_you_mean(meant, known, "metrics")
                 if name.startswith("test/"):
                     hint = "the test split is kept for the end; choose by `validation/...`"
                 sink.error(Code.BAD_VALUE, span(place), message, hint)
@@ -248,7 +250,7 @@ def _check_expression(
             hint = meant or did_you_mean(name, dotted, "metrics")
             if name.startswith("test."):
                 hint = "the test split is kept for the end; choose by the validation split"
-            sink.error(Code.BAD_EXPRESSION, place, message, hint)
+            sink.error(Code.BAD_EXPRESSION, _part(place, name), message, hint)
     if any(metric_of(name) not in known for name in expression.names):
         return
     try:
@@ -256,6 +258,14 @@ def _check_expression(
     except ExpressionError as error:
         message, _, hint = str(error).partition("\n")
         sink.error(Code.BAD_EXPRESSION, place, f"`{text}`: {message}", hint or None)
+
+
+def _part(span: Span | None, name: str) -> Span | None:
+    """Return where a name stands in an expression."""
+    if span is None:
+        return None
+    at = span.source.text[span.start : span.end].find(name)
+    return span if at < 0 else span.part(at, at + len(name))
 
 
 def _direction(text: str, expression: Expression) -> int:

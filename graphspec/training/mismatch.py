@@ -20,14 +20,18 @@ def another_topology(path: Path, theirs: str, ours: str) -> SpecError:
         theirs: Text of its resolved spec; empty where that is not known.
         ours: Text of the spec that it was to fit.
     """
-    lines = differences(theirs, ours)
-    shown = lines[:MAX_LINES] + (
-        [f"... and {len(lines) - MAX_LINES} more"] * (len(lines) > MAX_LINES)
-    )
     hint = "train the changed spec as a new run, with another `--out`"
-    if lines:
-        hint = "\n".join(["from it to this spec:", *(f"  {line}" for line in shown), hint])
-    return fail(Code.RUN_MISMATCH, f"`{path}` belongs to another topology", hint)
+    message = f"`{path}` belongs to another topology"
+    return fail(Code.RUN_MISMATCH, message, told(theirs, ours) + hint)
+
+
+def told(theirs: str, ours: str) -> str:
+    """Return how two topologies differ as lines of a hint, each with its end."""
+    lines = differences(theirs, ours)
+    if len(lines) > MAX_LINES:
+        lines = [*lines[:MAX_LINES], f"... and {len(lines) - MAX_LINES} more"]
+    first = ["from that topology to this one:"] if lines else []
+    return "".join(f"{line}\n" for line in [*first, *(f"  {line}" for line in lines)])
 
 
 def differences(theirs: str, ours: str) -> list[str]:

@@ -34,6 +34,7 @@ class Header:
         seed: The seed.
         facts: The choices that make a run faster, as label and value, each with its switch in docs.
         unit: What samples are called: ``images`` or ``samples``.
+        notes: Further lines, such as where the initial weights come from.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Header:
     seed: int
     facts: tuple[tuple[str, str], ...] = ()
     unit: str = "images"
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

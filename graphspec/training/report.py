@@ -62,6 +62,7 @@ def render(run: Path, found: Mapping[str, Any], records: Sequence[Record]) -> st
         columns=_columns(records),
         records=records,
         best_epoch=best_epoch,
+        best_text=summary.best_text(found["best"]),
     )
 
 

@@ -15,7 +15,8 @@ from pydantic import BaseModel
 
 from graphspec import compiler
 from graphspec.errors import Code, fail
-from graphspec.training import checkpoint, folder
+from graphspec.language.recipe import Train
+from graphspec.training import checkpoint, folder, mismatch, schedules
 from graphspec.training.observer import Observer
 from graphspec.training.state import State, origin_of
 
@@ -78,7 +79,8 @@ def resumed_spec(spec: Spec | str | Path | None, run: Path, changes: Changes) ->
             f"resume with the spec and the `--set` options of the run (`{run / folder.SPEC}` has "
             "them all), or train the changed spec as a new run"
         )
-        raise fail(Code.RUN_MISMATCH, message, hint)
+        differs = mismatch.told(stored.resolved_yaml(), asked.resolved_yaml())
+        raise fail(Code.RUN_MISMATCH, message, differs + hint)
     wanted: dict[str, Any] = {}
     for path in changes.paths():
         section, _, rest = path.partition(".")
@@ -89,12 +91,42 @@ def resumed_spec(spec: Spec | str | Path | None, run: Path, changes: Changes) ->
         if new == old:
             continue
         if (section == "train" and key in _FREE) or (section == "data" and key in _FREE_DATA):
+            if key == "epochs":
+                _check_length(stored.train, int(new))
             plain = new.model_dump() if isinstance(new, BaseModel) else new
             wanted[f"{section}.{key}"] = plain
             continue
         message = f"the run `{run}` has `{section}.{key}: {old}`, not `{new}`"
         raise fail(Code.RUN_MISMATCH, message, "leave it as it is, or start a new run")
     return compiler.load(stored, overrides=wanted) if wanted else stored
+
+
+def _check_length(recipe: Train, epochs: int) -> None:
+    """Refuse another number of epochs where the learning rates of all follow from it."""
+    schedule = recipe.schedule
+    if schedule is None or schedules.has_own_length(schedule):
+        return
+    message = f"`schedule: {schedule.name}` ends with the {recipe.epochs} epochs of the run, so it "
+    message += f"cannot have {epochs}"
+    hint = "leave `--epochs` away; or begin a new run with its weights: `--init-from RUN`"
+    raise fail(Code.RUN_MISMATCH, message, hint)
+
+
+def require_weights(run: Path, described: Mapping[str, Any]) -> None:
+    """Check that a run has a state where it cannot begin anew from its seed.
+
+    Args:
+        run: The run folder.
+        described: What ``environment.json`` of the run holds.
+
+    Raises:
+        SpecError: ``bad-checkpoint``.
+    """
+    init = described.get("init_from")
+    if init and not (run / folder.LAST).exists() and not checkpoint.kept_states(run):
+        message = f"`{run}` has no checkpoint, and it began with weights of `{init['run']}`"
+        hint = f"begin again: `graphspec train SPEC --init-from {init['run']}`"
+        raise fail(Code.BAD_CHECKPOINT, message, hint)
 
 
 def restore(run: Path, state: State, spec: Spec, epochs_asked: bool, observer: Observer) -> None:

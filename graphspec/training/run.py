@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from graphspec.training import (
     start,
 )
 from graphspec.training import checkpoint as checkpoints
+from graphspec.training.assembly import InitFrom
 from graphspec.training.determinism import deterministic
 from graphspec.training.evaluation import evaluate as measure_split
 from graphspec.training.interrupts import Interrupts
@@ -112,6 +113,8 @@ def train(
     device: str | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
+    init_from: str | Path | None = None,
+    nodes: str | Sequence[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     observer: Observer | None = None,
 ) -> Run:
@@ -130,6 +133,9 @@ def train(
         out: Folder of the run, which must be empty or not exist; by default
             ``runs/NAME-YYYYMMDD-HHMMSS``.
         resume: Folder of a run to go on with.
+        init_from: Folder of a run whose best weights are taken over by node name, or one of its
+            checkpoints; the topologies may differ.
+        nodes: Patterns of what to take over, such as ``["conv_layers", "fc*"]``; None for all.
         overrides: Further values of the spec, e.g. ``{"width": 16, "train.lr": 1e-3}``.
         observer: Who is told how it goes; nobody by default.
 
@@ -139,7 +145,8 @@ def train(
     Raises:
         SpecError: With the mistakes of spec, data and options, and for what can go wrong later:
             ``run-exists``, ``run-mismatch``, ``bad-checkpoint``, ``loss-not-finite``,
-            ``out-of-memory``, ``disk-full``, ``cannot-write``.
+            ``out-of-memory``, ``disk-full``, ``cannot-write``; ``unknown-node`` for a pattern in
+            ``nodes`` that means nothing.
 
     Example:
         >>> run = train("arch5", data="fashion-mini", epochs=3)  # doctest: +SKIP
@@ -149,6 +156,7 @@ def train(
     watcher: Observer = observer or Silent()
     root = None if data_root is None else str(data_root)
     changes = Changes(data, root, epochs, seed, device, dict(overrides or {}))
+    init = _init(init_from, nodes, resume)
     if resume is not None:
         return _resume(spec, Path(resume), None if out is None else Path(out), changes, watcher)
     if spec is None:
@@ -163,14 +171,14 @@ def train(
         made = setup.prepare(checked, watcher)
         with _private_random_numbers(made.device):
             batches = assembly.learning_batches(made)
-            state, fused = assembly.start_state(made, len(batches))
+            begun = assembly.begin(made, len(batches), init)
             run_folder = folder.create(target, made.spec.name)
-            job = assembly.job_of(made, state, batches, run_folder, watcher, stop)
-            header = start.describe(made, job, state, fused, threshold)
+            job = assembly.job_of(made, begun.state, batches, run_folder, watcher, stop)
+            header = start.describe(made, job, begun, threshold)
             # The state first: a folder that counts as a run has one.
-            checkpoints.keep(state, job.origin, run_folder, 1)
-            start.write(made, job, header)
-            return _run(made, job, state, header)
+            checkpoints.keep(begun.state, job.origin, run_folder, 1)
+            start.write(made, job, header, begun.takeover)
+            return _run(made, job, begun.state, header)
 
 
 def _resume(
@@ -208,12 +216,14 @@ def _resume(
                 f"it began with {described['data']['origin']}; `--data-root` names another folder"
             )
             raise fail(Code.RUN_MISMATCH, message, hint)
+        resume.require_weights(run, described)
         with _private_random_numbers(made.device):
             batches = assembly.learning_batches(made)
-            state, fused = assembly.start_state(made, len(batches))
+            begun = assembly.begin(made, len(batches))
+            state = begun.state
             resume.restore(run, state, own, asked, observer)
             job = assembly.job_of(made, state, batches, run, observer, stop)
-            header = start.describe(made, job, state, fused, threshold)
+            header = start.describe(made, job, begun, threshold)
             again = environment.collect(Path.cwd()) | {"epoch": state.epoch, "step": state.step}
             described["resumed"] = [*described.get("resumed", []), again]
             folder.write_json(run / folder.ENVIRONMENT, described)
@@ -292,6 +302,26 @@ def evaluate(
             for name, kin in found.kin.items()
         },
     }
+
+
+def _init(
+    source: str | Path | None, nodes: str | Sequence[str] | None, resume: str | Path | None
+) -> InitFrom | None:
+    """Return where initial weights come from.
+
+    Raises:
+        SpecError: ``bad-option`` for options that do not go together.
+    """
+    if source is None:
+        if nodes is not None:
+            message = "`--nodes` says what to take over, but not from where"
+            raise fail(Code.BAD_OPTION, message, "name a run with `--init-from RUN`")
+        return None
+    if resume is not None:
+        message = "a run that goes on has its weights already"
+        raise fail(Code.BAD_OPTION, message, "leave `--init-from` or `--resume` away")
+    listed = nodes.split(",") if isinstance(nodes, str) else list(nodes or ())
+    return InitFrom(Path(source), tuple(name.strip() for name in listed if name.strip()))
 
 
 def _run(made: Setup, job: Job, state: State, header: Header) -> Run:

@@ -80,6 +80,14 @@ def moves_per(schedule: Schedule) -> str:
     return schedule.per or ("step" if schedule.name in _PER_STEP else "epoch")
 
 
+def describe(schedule: Schedule) -> str:
+    """Return a schedule in words, for the header of a run."""
+    parts = [] if schedule.name is None else [f"{schedule.name} by {moves_per(schedule)}"]
+    if schedule.warmup:
+        parts.append(f"warm-up of {schedule.warmup:g} epoch{'s' if schedule.warmup != 1 else ''}")
+    return ", ".join(parts)
+
+
 def has_own_length(schedule: Schedule) -> bool:
     """Return whether the schedule does not depend on how many epochs a run has."""
     if schedule.name not in _LENGTHS:

@@ -8,35 +8,26 @@ from typing import Any
 from graphspec import compiler
 from graphspec.errors import Code, SpecError
 from graphspec.training import devices, environment, folder, labelled
+from graphspec.training.assembly import Beginning
+from graphspec.training.facts import facts
+from graphspec.training.init_from import Takeover
 from graphspec.training.job import Job
 from graphspec.training.observer import Header
 from graphspec.training.setup import Setup
-from graphspec.training.state import State
-
-_MIB = 1 << 20
 
 
-def describe(made: Setup, job: Job, state: State, fused: bool, threshold: int | None) -> Header:
+def describe(made: Setup, job: Job, begun: Beginning, threshold: int | None) -> Header:
     """Return what is known before the first step.
 
     Args:
         made: What the run is made of.
         job: The run.
-        state: Its state, new or resumed.
-        fused: Whether the optimizer uses its fused implementation.
+        begun: What it begins with, its state new or resumed.
         threshold: What `allocator.tune` gave, in bytes; None where it was not called or refused.
     """
     recipe, data = made.recipe, made.data
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     samples = {name: len(split) for name, split in splits.items()}
-    facts: tuple[tuple[str, str], ...] = (
-        ("data", data.storage.text),
-        ("optimizer", f"{recipe.optimizer.name}, {'fused' if fused else 'not fused'}"),
-        ("memory order", "channels-last" if recipe.channels_last else "contiguous"),
-        ("allocator", f"keeps blocks up to {threshold // _MIB} MiB" if threshold else "not tuned"),
-    )
-    if recipe.balance.method != "fixed":
-        facts = (("balancing", recipe.balance.method), *facts)
     return Header(
         name=made.spec.name,
         folder=job.folder,
@@ -44,15 +35,16 @@ def describe(made: Setup, job: Job, state: State, fused: bool, threshold: int | 
         samples=samples,
         tasks={name: _text(made, name, samples) for name in job.tasks},
         weights=made.losses.weights,
-        parameters=sum(p.numel() for p in state.model.parameters() if p.requires_grad),
+        parameters=sum(p.numel() for p in begun.state.model.parameters() if p.requires_grad),
         device=devices.describe(job.device),
         epochs=recipe.epochs,
         steps=len(job.train),
         batch_size=recipe.batch_size,
-        start_epoch=state.epoch,
+        start_epoch=begun.state.epoch,
         seed=recipe.seed,
-        facts=facts,
+        facts=facts(made, job, begun.fused, threshold),
         unit=data.unit,
+        notes=() if begun.takeover is None else tuple(begun.takeover.lines()),
     )
 
 
@@ -76,8 +68,14 @@ def _signature(made: Setup) -> dict[str, Any]:
     return {"inputs": inputs, "tasks": tasks}
 
 
-def write(made: Setup, job: Job, header: Header) -> None:
+def write(made: Setup, job: Job, header: Header, takeover: Takeover | None = None) -> None:
     """Write what a new run begins with: spec, environment, empty metrics, diagram.
+
+    Args:
+        made: What the run is made of.
+        job: The run.
+        header: What is known before the first step.
+        takeover: What was taken over from another run, if anything was.
 
     Raises:
         SpecError: ``disk-full`` or ``cannot-write``. A diagram that cannot be drawn is a warning.
@@ -101,6 +99,7 @@ def write(made: Setup, job: Job, header: Header) -> None:
             "signature": _signature(made),
         },
         "class_weights": made.losses.class_weights,
+        "init_from": None if takeover is None else takeover.plain(),
         "resumed": [],
     }
     folder.write_json(job.folder / folder.ENVIRONMENT, described)

@@ -40,7 +40,7 @@ def lines(run: Run, width: int = 100) -> str:
         f"{summary['name']} on {summary['data']}: {ended} after {epochs}, "
         f"{duration(summary['seconds'])}"
         + (f", {speed:,.0f} {summary.get('unit', 'images')}/s" if speed else ""),
-        f"best epoch {best['epoch']} ({best['metric']} {best['value']:.4f})",
+        f"best epoch {best['epoch']} ({best_text(best)})",
         "",
         *tables(*scores(summary), width),
     ]
@@ -50,6 +50,15 @@ def lines(run: Run, width: int = 100) -> str:
         blocks += ["", *confusion(summary["confusion"], width)]
     blocks += ["", f"in {run.folder}:", *_files(summary["files"])]
     return "\n".join(blocks)
+
+
+def best_text(best: Any) -> str:
+    """Return what the best epoch was chosen by, with the values it has."""
+    metrics = best.get("metrics") or {best["metric"]: best["value"]}
+    return ", ".join(
+        f"{name} {'no number' if value is None else f'{value:.4f}'}"
+        for name, value in metrics.items()
+    )
 
 
 def scores(summary: Any) -> tuple[list[str], list[list[str]]]:
