@@ -107,13 +107,20 @@ def _changes(old: Graph, before: Node, new: Graph, after: Node) -> Iterable[Chan
         yield Change("op", first.op_name, second.op_name)
     elif before.weights == before.name and after.weights == after.name:
         yield from _steps(first, second)
-    yield from _one("weights of", _lender(first, before), _lender(second, after))
+    yield from _one("weights", _whose(first, before), _whose(second, after))
     yield from _one("from", _edges(before.inputs), _edges(after.inputs))
     yield from _one("gives", _types(before), _types(after))
+    if (first.name, second.name) == (before.name, after.name):
+        yield from _own(first, second)
+
+
+def _own(first: Weights, second: Weights) -> Iterable[Change]:
+    """Yield in what weights differ besides their steps; their owner alone tells it."""
     for name in dict.fromkeys([*first.ties, *second.ties]):
         ties = [w.ties.get(name) for w in (first, second)]
         words = [None if tie is None else f"{tie.owner}.{tie.parameter}" for tie in ties]
         yield from _one(f"tie {name}", *words)
+    yield from _one("init", _inits(first), _inits(second))
     yield from _one("trainable", str(first.trainable).lower(), str(second.trainable).lower())
 
 
@@ -122,11 +129,21 @@ def _one(what: str, old: str | None, new: str | None) -> Iterable[Change]:
         yield Change(what, old, new)
 
 
-def _lender(weights: Weights, node: Node) -> str | None:
-    """Return whose weights or initial values a node has, if not its own."""
+def _whose(weights: Weights, node: Node) -> str:
+    """Return whose weights or initial values a node has."""
     if weights.name != node.name:
-        return weights.name
-    return weights.parameters_of or weights.copy_of or weights.layer_of
+        return f"of {weights.name}"
+    if weights.parameters_of is not None:
+        return f"own, parameters of {weights.parameters_of}"
+    if weights.copy_of is not None:
+        return f"own, copied from {weights.copy_of}"
+    return "own" if weights.layer_of is None else f"of {weights.layer_of}"
+
+
+def _inits(weights: Weights) -> str | None:
+    """Return how parameters start, if the spec says so."""
+    words = [f"{i.parameter} {i.function} {dict(i.kwargs) or ''}".strip() for i in weights.inits]
+    return ", ".join(words) or None
 
 
 def _edges(edges: Iterable[Edge]) -> str:

@@ -64,9 +64,7 @@ def test_of_several_criteria_none_may_get_worse() -> None:
 @pytest.mark.parametrize(("mode", "epochs"), [("any", 3), ("all", 4)])
 def test_patience_of_any_or_all(mode: Any, epochs: int) -> None:
     """The first metric improves once more than the second."""
-    rule = EarlyStopping(
-        metric=["train/loss", "=fine.top1"], patience=2, min_delta=0.0, mode=mode
-    )
+    rule = EarlyStopping(metric=["train/loss", "=fine.top1"], patience=2, min_delta=0.0, mode=mode)
     state: Any = SimpleNamespace(watched=[], waited=[])
     stopped = []
     for loss, top1 in ((3.0, 0.1), (2.0, 0.1), (2.0, 0.1), (2.0, 0.1), (2.0, 0.1)):
@@ -137,9 +135,7 @@ def test_without_a_validation_split_expressions_read_the_train_split(
         f"the validation split is empty: the run is judged by `{text}` instead"
     ]
     first = run.metrics[0]
-    assert run.summary["best"]["metrics"] == {
-        text: first["fine/top1"] + 0.5 * first["coarse/top1"]
-    }
+    assert run.summary["best"]["metrics"] == {text: first["fine/top1"] + 0.5 * first["coarse/top1"]}
 
 
 def test_best_by_a_list_is_told(spec: Path, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from graphspec.errors import SpecError
 from graphspec.language.learning import Average, Clip
 from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec
-from graphspec.training import compiling, step as steps
+from graphspec.training import compiling
+from graphspec.training import step as steps
 from graphspec.training.balancing.balancer import Fixed
 from graphspec.training.check import checked
 from graphspec.training.determinism import deterministic
@@ -193,9 +194,7 @@ def test_the_decay_rises_from_a_low_one() -> None:
 def test_a_run_is_judged_and_kept_by_its_average(spec: Path, tmp_path: Path) -> None:
     notes = Notes()
     plain = train(spec, out=tmp_path / "plain")
-    run = train(
-        spec, out=tmp_path / "run", overrides={"train.ema": {"decay": 0.5}}, observer=notes
-    )
+    run = train(spec, out=tmp_path / "run", overrides={"train.ema": {"decay": 0.5}}, observer=notes)
     assert dict(notes.headers[0].facts)["average of weights"] == "decay 0.5, rising to it"
     last, best = weights(run), weights(run, "best.pt")
     # the same steps are taken, and other weights are judged

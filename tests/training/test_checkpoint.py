@@ -1,0 +1,189 @@
+"""Checkpoints as files: kept, verified, refused; and what happens when one is damaged."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from graphspec import compiler
+from graphspec.errors import SpecError
+from graphspec.training import checkpoint
+from graphspec.training.run import Run, evaluate, train
+from graphspec.training.state import origin_of
+
+from .conftest import Notes
+from .test_resume import assert_same, timeless, weights
+from .test_resume_recipes import stopped_at
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
+
+def kept(run: Run) -> list[str]:
+    return sorted(path.name for path in (run.folder / "checkpoints").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("stated", "names"),
+    [
+        ({}, [3]),
+        ({"keep": 1}, []),
+        ({"keep": 3}, [0, 3]),
+        ({"keep": 9}, [0, 3]),
+        ({"every": 2, "keep": 9}, [0, 2, 3, 4]),
+        ({"every": 2, "keep": 3}, [3, 4]),
+        ({"every": 1, "keep": 2}, [5]),
+    ],
+)
+def test_as_many_states_are_kept_as_asked(
+    stated: dict[str, Any], names: list[int], spec: Path, tmp_path: Path
+) -> None:
+    run = train(spec, out=tmp_path / "run", overrides={"train.checkpoint": stated})
+    found = [int(name[5:-3]) for name in kept(run)]
+    assert found == names
+    for name in kept(run):
+        state = checkpoint.load(run.folder / "checkpoints" / name)
+        assert state["progress"]["global_step"] == int(name[5:-3])
+    assert weights(run)["progress"]["global_step"] == 6
+
+
+def test_saving_in_the_middle_of_an_epoch_changes_nothing(spec: Path, tmp_path: Path) -> None:
+    plain = train(spec, out=tmp_path / "plain")
+    often = train(spec, out=tmp_path / "often", overrides={"train.checkpoint.every": 1})
+    assert timeless(plain) == timeless(often)
+    a, b = weights(plain), weights(often)
+    assert_same({**a, "spec": ""}, {**b, "spec": ""})
+
+
+@pytest.mark.parametrize("damage", ["cut off", "a flipped bit", "removed", "text"])
+def test_a_damaged_state_gives_way_to_the_one_before(
+    damage: str, spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = {"train.checkpoint": {"every": 2, "keep": 3}}
+    whole = train(spec, out=tmp_path / "whole", overrides=overrides)
+    run = stopped_at(5, spec, tmp_path / "run", overrides, monkeypatch)
+    last = run.folder / "last.pt"
+    content = bytearray(last.read_bytes())
+    if damage == "cut off":
+        last.write_bytes(content[:-200])
+    elif damage == "a flipped bit":
+        # in the middle of the largest tensor
+        content[content.find(b"data/0") + 2000] ^= 1
+        last.write_bytes(content)
+    elif damage == "removed":
+        last.unlink()
+    else:
+        last.write_text("not a checkpoint")
+    notes = Notes()
+    resumed = train(resume=run.folder, observer=notes)
+    earlier = run.folder / "checkpoints" / "step-000000004.pt"
+    assert notes.warnings == [f"`{last}` cannot be read: the run goes on from `{earlier}`"]
+    assert_same(weights(resumed), weights(whole))
+    assert_same(weights(resumed, "best.pt"), weights(whole, "best.pt"))
+    assert timeless(resumed) == timeless(whole)
+
+
+def test_where_every_state_is_damaged_the_run_says_so(spec: Path, tmp_path: Path) -> None:
+    run = train(spec, out=tmp_path / "run", epochs=1)
+    for path in (run.folder / "last.pt", *(run.folder / "checkpoints").iterdir()):
+        path.write_bytes(b"x" * 100)
+    with pytest.raises(SpecError, match=r"last.pt` is damaged or no checkpoint") as error:
+        train(resume=run.folder, epochs=2)
+    assert error.value.diagnostics[0].code.value == "bad-checkpoint"
+
+
+def test_any_changed_byte_is_noticed_or_does_not_matter(spec: Path, tmp_path: Path) -> None:
+    run = train(spec, out=tmp_path / "run", epochs=1)
+    whole = checkpoint.load(run.folder / "last.pt")
+    content = (run.folder / "last.pt").read_bytes()
+    generator = random.Random(0)
+    noticed = 0
+    for _ in range(200):
+        changed = bytearray(content)
+        changed[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
+        path = tmp_path / "changed.pt"
+        path.write_bytes(changed)
+        try:
+            found = checkpoint.load(path)
+        except SpecError as error:
+            assert error.diagnostics[0].code.value == "bad-checkpoint"
+            noticed += 1
+        else:
+            assert_same(found, whole)  # padding, or what the archive says twice
+    assert noticed > 100
+
+
+def test_a_kept_state_is_no_second_name_of_the_newest(spec: Path, tmp_path: Path) -> None:
+    run = train(spec, out=tmp_path / "run")
+    older = run.folder / "checkpoints" / "step-000000003.pt"
+    assert not os.path.samefile(older, run.folder / "last.pt")
+    assert checkpoint.load(older)["progress"]["epoch"] == 1
+
+
+def test_without_hard_links_states_are_copied(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    run = train(spec, out=tmp_path / "run")
+    assert kept(run) == ["step-000000003.pt"]
+    assert checkpoint.load(run.folder / "checkpoints" / "step-000000003.pt")
+
+
+def test_another_topology_is_refused_with_the_difference(spec: Path, tmp_path: Path) -> None:
+    run = train(spec, out=tmp_path / "run", epochs=1)
+    changes = {
+        "nodes.features.units": [13],
+        "nodes.extra": {"op": "fc", "from": "features", "units": [5]},
+        "nodes.fine_label.from": "extra",
+    }
+    lines = [
+        "from that topology to this one:",
+        "  + extra (fc)",
+        "  ~ features: units [12] -> [13], gives [N, 12] -> [N, 13]",
+        "  ~ fine_label: from features -> extra",
+    ]
+    with pytest.raises(SpecError) as error:
+        train(spec, resume=run.folder, overrides=changes, epochs=2)
+    (found,) = error.value.diagnostics
+    assert found.code.value == "run-mismatch"
+    assert found.hint is not None
+    assert found.hint.splitlines()[:4] == lines
+    other = compiler.load(spec, changes)
+    with pytest.raises(SpecError) as error:
+        checkpoint.load(run.folder / "best.pt", origin_of(other))
+    (found,) = error.value.diagnostics
+    assert found.message == f"`{run.folder / 'best.pt'}` belongs to another topology"
+    assert found.hint is not None
+    assert found.hint.splitlines()[:4] == lines
+
+
+def test_an_edited_spec_of_a_run_is_refused_with_the_difference(spec: Path, tmp_path: Path) -> None:
+    run = train(spec, out=tmp_path / "run", epochs=1)
+    path = run.folder / "spec.yaml"
+    path.write_text(path.read_text().replace("units: [12]", "units: [11]"))
+    with pytest.raises(SpecError, match=r"units \[12\] -> \[11\]"):
+        evaluate(run.folder)
+    with pytest.raises(SpecError, match=r"units \[12\] -> \[11\]"):
+        train(resume=run.folder, epochs=2)
+
+
+def test_checkpoints_hold_data_alone(spec: Path, tmp_path: Path) -> None:
+    overrides = {
+        "train.schedule": {"name": "CyclicLR", "max_lr": 0.1},
+        "train.precision": "fp16",
+        "train.ema": True,
+    }
+    run = train(spec, out=tmp_path / "run", epochs=1, overrides=overrides)
+    moved = tmp_path / "moved"
+    shutil.move(run.folder, moved)
+    saved = torch.load(moved / "last.pt", weights_only=True)
+    assert compiler.load_text(saved["spec"]).hash() == saved["spec_hash"]
+    assert saved["schedule"]["updates"] > 0
