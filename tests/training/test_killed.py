@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: a run that is killed and resumed, again and again, ends with the same bits.
+"""SIGKILL at any moment: a run killed and resumed, again and again, ends with the same bits.
 
 The process is killed after a random time, while it starts, trains, measures or writes. It learns
 with everything that has a state: schedule, moving average, accumulated batches, clipping, groups

@@ -258,9 +258,9 @@ def test_deterministic_algorithms_are_put_back_and_explained() -> None:
     with deterministic(False):
         assert not torch.are_deterministic_algorithms_enabled()
     message = "foo_cuda does not have a deterministic implementation, but you set X. You can turn"
-    with pytest.raises(SpecError, match="foo_cuda does not have a deterministic") as error:
-        with deterministic(True):
-            raise RuntimeError(message)
+    match = "foo_cuda does not have a deterministic"
+    with pytest.raises(SpecError, match=match) as error, deterministic(True):
+        raise RuntimeError(message)
     assert error.value.diagnostics[0].code.value == "bad-value"
     with pytest.raises(RuntimeError, match="another"), deterministic(True):
         raise RuntimeError("another")
