@@ -46,26 +46,19 @@ RECIPE: dict[str, Any] = {
     "data.augment": "founding",
 }
 
-PAUSE_S = 0.02
-
 SERVER = """
-import json, os, sys, time
+import json, os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tests.training import conftest
 from graphspec import compiler
-from graphspec.training import curves, loop
+from graphspec.training import curves
 from graphspec.training.folder import is_run
 from graphspec.training.run import train
 import jinja2, torch._dynamo, torchmetrics.classification
 conftest.register_tiny()
 compiler.render = lambda graph, path: path.write_text("<svg/>")
 curves.draw = lambda *arguments, **options: b"picture"
-step = loop.step
-def slowly(*arguments):
-    step(*arguments)
-    time.sleep(float(sys.argv[2]))  # so that the speed of the machine matters less
-loop.step = slowly
 for line in sys.stdin:
     asked = json.loads(line)
     child = os.fork()
@@ -90,7 +83,7 @@ class Sessions:
     def __init__(self, spec: Path, recipe: dict[str, Any]) -> None:
         self._asked = {"spec": str(spec), "recipe": recipe}
         self._server = subprocess.Popen(
-            [sys.executable, "-c", SERVER, str(Path(__file__).parents[2]), str(PAUSE_S)],
+            [sys.executable, "-c", SERVER, str(Path(__file__).parents[2])],
             cwd=spec.parent, env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
@@ -121,7 +114,7 @@ class Sessions:
 
 
 def killed_again_and_again(
-    sessions: Sessions, out: Path, kills: int, steps: int, seed: int
+    sessions: Sessions, out: Path, kills: int, states: int, seed: int
 ) -> list[int]:
     """Kill a run at random moments and let it go on until it has ended.
 
@@ -130,18 +123,13 @@ def killed_again_and_again(
     """
     generator = random.Random(seed)
     seen: list[int] = []
-    startup = 0.2
     while True:
-        before, began = _stamp(out), time.perf_counter()
         process = sessions.begin(out)
         if len(seen) < kills:
-            if generator.random() < 0.3:  # while it reads, builds and writes its first files
-                time.sleep(startup * generator.random())
-            else:  # while it trains, measures or saves
-                while _stamp(out) == before:
-                    time.sleep(0.001)
-                startup = time.perf_counter() - began
-                time.sleep(PAUSE_S * steps / kills * generator.random())
+            # some states later: the speed of the machine does not matter
+            for _ in range(generator.randint(0, round(1.4 * states / kills))):
+                _await_next(out / folder.LAST, process)
+            time.sleep(generator.choice([0.01, 0.1, 0.5]) * generator.random())
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         code = sessions.end()
@@ -155,10 +143,15 @@ def killed_again_and_again(
             seen.append(0)
 
 
-def _stamp(out: Path) -> int:
-    """Return what changes when a session has written what a run begins, or goes on, with."""
-    path = out / folder.ENVIRONMENT
-    return path.stat().st_mtime_ns if path.exists() else 0
+def _await_next(path: Path, process: int) -> None:
+    """Wait until a file is another one, or the process has ended."""
+    before = path.stat().st_ino if path.exists() else None
+    while before == (path.stat().st_ino if path.exists() else None):
+        time.sleep(0.002)
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return
 
 
 def check(kills: int, epochs: int, spec: Path, tmp_path: Path, seed: int) -> None:
@@ -166,7 +159,8 @@ def check(kills: int, epochs: int, spec: Path, tmp_path: Path, seed: int) -> Non
     with Sessions(spec, recipe) as sessions:
         sessions.begin(tmp_path / "whole")
         assert sessions.end() == 0
-        seen = killed_again_and_again(sessions, tmp_path / "run", kills, 12 * epochs, seed)
+        states = 3 * epochs  # in the middle of an epoch twice or more, and at its end
+        seen = killed_again_and_again(sessions, tmp_path / "run", kills, states, seed)
     run, whole = Run.open(tmp_path / "run"), Run.open(tmp_path / "whole")
     assert run.status == whole.status == "finished"
     assert len(seen) >= kills * 2 // 3, seen
