@@ -412,7 +412,7 @@ def _undescribed(spec: Spec, error: SpecError, sink: Sink) -> Signature | None:
         span = item.span or spec.locate(*place)
         hint = item.hint
         if absent:
-            hint = f"{hint}\nwithout the file, state `inputs:` and what the tasks predict"
+            hint = f"{hint}\nwithout the data, state `inputs:` and what the tasks predict"
         sink.add(replace(item, span=span, hint=hint))
     return None
 
@@ -422,8 +422,19 @@ def _tasks_of(data: Tree) -> list[str] | None:
     from graphspec.data import sources
 
     name = data.get("source") if data.mapping is not None else data
-    known = name is not None and isinstance(name.value, str) and name.value in sources.SOURCES
-    return list(sources.SOURCES.get(str(name.value)).signature.tasks) if known and name else None
+    if name is None or not isinstance(name.value, str) or name.value not in sources.SOURCES:
+        return None
+    source = sources.SOURCES.get(name.value)
+    if source.configure is None or source.signature.tasks:
+        return list(source.signature.tasks)
+    from pydantic import ValidationError
+
+    from graphspec.language.recipe import Data
+
+    try:
+        return list(sources.describe(Data.model_validate(data.plain())).tasks)
+    except (SpecError, ValidationError):
+        return None  # told when the spec is checked; or its tasks are those that the spec names
 
 
 def _parsed(source: str | Path | Spec, overrides: Overrides, sink: Sink) -> Parsed | None:

@@ -156,7 +156,7 @@ def overrides(
     result = [item for item in found if item is not None]
     if data is not None:
         result.append(_text("--data", "data.source", data))
-        if data_root is None:
+        if data_root is None and all(item.path != "data.root" for item in result):
             result.append(Override.option("--data", "data.root", "null"))
     if data_root is not None:
         result.append(_text("--data-root", "data.root", data_root))

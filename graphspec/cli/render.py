@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli import terminal
-from graphspec.cli.options import Assignments, DataName, Plugins, Specs, Tasks, overrides, split
+from graphspec.cli.options import (
+    Assignments,
+    DataName,
+    DataRoot,
+    Plugins,
+    Specs,
+    Tasks,
+    overrides,
+    split,
+)
 from graphspec.errors import Code, did_you_mean, fail
 
 if TYPE_CHECKING:
@@ -67,12 +76,13 @@ def command(
     ] = None,
     assignments: Assignments = None,
     data: DataName = None,
+    data_root: DataRoot = None,
     plugins: Plugins = None,
 ) -> None:
     """Draw specs as diagrams."""
     from graphspec import compiler
 
-    asked = overrides(assignments, data=data)
+    asked = overrides(assignments, data=data, data_root=data_root)
     wanted = split(tasks)
     target = _target(out, form, len(specs))
     made: dict[Path, str] = {}

@@ -15,6 +15,7 @@ from graphspec.cli import terminal
 from graphspec.cli.options import (
     Assignments,
     DataName,
+    DataRoot,
     Format,
     MemoryLimit,
     Plugins,
@@ -56,6 +57,7 @@ def command(
     tasks: Tasks = None,
     assignments: Assignments = None,
     data: DataName = None,
+    data_root: DataRoot = None,
     memory_limit: MemoryLimit = None,
     plugins: Plugins = None,
     sharing: Annotated[
@@ -67,7 +69,7 @@ def command(
     """Show shapes, parameters, costs and what is shared."""
     from graphspec import compiler
 
-    asked = overrides(assignments, data=data)
+    asked = overrides(assignments, data=data, data_root=data_root)
     wanted = split(tasks)
     records = []
     for number, spec in enumerate(specs):

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli import terminal
-from graphspec.cli.options import Assignments, DataName, MemoryLimit, Plugins, Specs, overrides
+from graphspec.cli.options import (
+    Assignments,
+    DataName,
+    DataRoot,
+    MemoryLimit,
+    Plugins,
+    Specs,
+    overrides,
+)
 from graphspec.errors import Diagnostic, Severity, SpecError, render_github, render_json
 
 if TYPE_CHECKING:
@@ -36,6 +44,7 @@ def command(
     specs: Specs,
     assignments: Assignments = None,
     data: DataName = None,
+    data_root: DataRoot = None,
     memory_limit: MemoryLimit = None,
     plugins: Plugins = None,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as mistakes.")] = False,
@@ -45,7 +54,7 @@ def command(
     ] = Report.TEXT,
 ) -> int:
     """Check specs: every mistake at once, with place and remedy."""
-    asked = overrides(assignments, data=data)
+    asked = overrides(assignments, data=data, data_root=data_root)
     found: dict[Diagnostic, None] = {}
     faulty = 0
     for spec in specs:

@@ -25,6 +25,7 @@ from graphspec.errors import Code, SpecError, fail
 from graphspec.language.recipe import Data
 from graphspec.language.signature import InputSpec, Signature
 from graphspec.language.tasks import Task
+from graphspec.ops.names import refuse
 
 PREFIX = "torchvision:"
 """Beginning of the names of these sources."""
@@ -175,6 +176,11 @@ def _in_files(splits: Mapping[str, Found], folder: Path, form: Form) -> dict[str
         first += len(images)
     return parts
 
+
+for _name, _own in (
+    ("CIFAR100", "cifar100"), ("CIFAR10", "cifar10"), ("FashionMNIST", "fashion-mnist"),
+):  # fmt: skip
+    refuse("data source", PREFIX + _name, f"`{_own}` is a source of its own: `data: {_own}`")
 
 SOURCES = tuple(source(known) for known in SETS)
 """A source for each of them."""

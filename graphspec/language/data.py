@@ -6,13 +6,22 @@ their table (`graphspec.data.sources`).
 
 from __future__ import annotations
 
+import keyword
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from graphspec.language.section import Section
 
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+def _speakable(name: str) -> str:
+    if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
+        message = "use letters, digits and `_`, not beginning with a digit; no Python keyword"
+        raise ValueError(message)
+    return name
+
+
+_Name = Annotated[str, AfterValidator(_speakable)]
 _Side = Annotated[int, Field(ge=1, le=65_536)]
 
 
@@ -56,7 +65,10 @@ class Data(Section):
     """What becomes of an empty cell of a `table` that is an input: `error`, or the `mean` of the
     training split."""
     levels: Annotated[
-        list[_Name] | None, Field(min_length=1, max_length=16), AfterValidator(_distinct)
+        list[_Name] | None,
+        Field(min_length=1, max_length=16),
+        BeforeValidator(_listed, json_schema_input_type=str | list[str] | None),
+        AfterValidator(_distinct),
     ] = None
     """Tasks that the levels of a `folder` stand for, from the root inwards: `[coarse, fine]`."""
     size: Annotated[

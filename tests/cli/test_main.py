@@ -19,15 +19,19 @@ SURFACE = {
     "new": {"--from", "--extends", "--out", "--force", "--help"},
     "fmt": {"--check", "--diff", "--help"},
     "validate": {
-        "--set", "--data", "--memory-limit", "--plugin", "--strict", "--format", "--help",
+        "--set", "--data", "--data-root", "--memory-limit", "--plugin", "--strict", "--format",
+        "--help",
     },
     "schema": {"--plugin", "--out", "--help"},
     "resolve": {"--set", "--data", "--plugin", "--out", "--help"},
     "summary": {
-        "--tasks", "--set", "--data", "--memory-limit", "--plugin", "--format", "--sharing",
+        "--tasks", "--set", "--data", "--data-root", "--memory-limit", "--plugin", "--format",
+        "--sharing", "--help",
+    },
+    "render": {
+        "--depth", "--out", "--format", "--tasks", "--set", "--data", "--data-root", "--plugin",
         "--help",
     },
-    "render": {"--depth", "--out", "--format", "--tasks", "--set", "--data", "--plugin", "--help"},
     "train": {
         "--data", "--data-root", "--epochs", "--set", "--seed", "--device", "--out", "--resume",
         "--plugin", "--help",

@@ -270,7 +270,7 @@ def test_without_its_file_a_spec_is_checked_by_what_it_states(tmp_path: Path) ->
     where = f"{{source: arrays, root: {tmp_path}, path: none.npz}}"
     codes, text = attempt(spec_of(data=where))
     assert [code.partition("@")[0] for code in codes] == ["data-not-found"]
-    assert "without the file, state `inputs:` and what the tasks predict" in text
+    assert "without the data, state `inputs:` and what the tasks predict" in text
     stated = spec_of("{y: {type: regression, shape: [2]}}\ninputs: {x: {shape: [3]}}", where)
     graph = compiler.analyze(compiler.load_text(stated))
     assert graph.nodes["h"].outputs[0].shape[1:] == (2,)

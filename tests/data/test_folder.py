@@ -324,3 +324,12 @@ def test_keys_of_other_sources(root: Path) -> None:
     (found,) = caught.value.diagnostics
     assert (found.code, found.location) == (Code.BAD_VALUE, "t.yaml:3:38")
     assert found.message == "`data.levels` is not for the source `fashion-mini`"
+
+
+def test_the_tasks_of_a_tree_are_those_of_expressions(root: Path) -> None:
+    grow(root)
+    text = f"graphspec: 1\nname: t\ndata: {{source: folder, root: '{root}'}}\nnodes:\n"
+    text += "  trunk: {op: fc, from: image, units: 4}\n"
+    text += "  label: {each: {t: =tasks}, op: head, from: trunk, task: $t}\n"
+    graph = compiler.check(compiler.load_text(text, "t.yaml")).graph
+    assert graph.heads == {"coarse": "label.coarse", "fine": "label.fine"}

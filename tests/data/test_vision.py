@@ -200,4 +200,5 @@ def test_what_can_be_missing(tmp_path: Path, codes_of: Callable, monkeypatch: An
     assert "needs `scipy`, which is not installed" in codes_of(lambda: load(where, 0))[1]
     codes, text = codes_of(lambda: describe("torchvision:mnist"))
     assert (codes, "did you mean `torchvision:MNIST`?" in text) == ([Code.UNKNOWN_DATA], True)
+    assert "`cifar100` is a source of its own" in SOURCES.hint("torchvision:CIFAR100")
     assert len(SOURCES) == 7 + len(SETS)
