@@ -23,6 +23,10 @@ SURFACE = {
         "--help",
     },
     "schema": {"--plugin", "--out", "--help"},
+    "import": {
+        "--eval", "--flat", "--force", "--input", "--name", "--plugin", "--set", "--task", "--out",
+        "--help",
+    },
     "resolve": {"--set", "--data", "--plugin", "--out", "--help"},
     "summary": {
         "--tasks", "--set", "--data", "--data-root", "--memory-limit", "--plugin", "--format",
@@ -92,7 +96,7 @@ def test_no_command_shows_help_and_is_a_mistake(cli: Cli) -> None:
             ["trian", "arch5"],
             "error[bad-option]: there is no command `trian`\n"
             "   did you mean `train`? commands: new, fmt, validate, resolve, summary, render, "
-            "data, check, train, runs, evaluate, export, eject, ops, schema\n",
+            "data, check, train, runs, evaluate, export, eject, import, ops, schema\n",
         ),
         (
             ["specs/arch5.yaml"],
