@@ -83,7 +83,8 @@ class _Folder:
                 continue
             block = block_of(group, self._defaults)
             if block is not None:
-                self._use(self._add(name, block), block, group.bodies)
+                title = _title(group.bodies[0].scope) if name == "module" else name
+                self._use(self._add(title, block), block, group.bodies)
         self._chain()
 
     def _add(self, name: str, block: Block) -> str:
@@ -164,6 +165,11 @@ class _Folder:
 
 
 _NONE = object()
+
+
+def _title(scope: str) -> str:
+    """Return the name of a block whose modules are of no class of their own."""
+    return next((p for p in reversed(scope.split(".")) if not p.isdigit()), "block")
 
 
 def _around(name: str) -> list[str]:

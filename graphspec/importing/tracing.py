@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
-from graphspec.importing.layers import is_layer, wrapped_functions
+from graphspec.importing.layers import function_of, is_layer, wrapped_functions
 from graphspec.ops.build import Function
 from graphspec.ops.types import BATCH
 
@@ -211,6 +211,7 @@ class _Tracer(fx.Tracer):
         self._inputs = inputs
         self._others = others
         self._quiet = False
+        self.label: str | None = None
         self._paths = {id(each): path for path, each in model.named_modules()}
         tensors = [*model.named_parameters(), *model.named_buffers()]
         self._tensors = {id(tensor): name for name, tensor in reversed(tensors)}
@@ -234,9 +235,22 @@ class _Tracer(fx.Tracer):
         named = {} if several else values
 
         def run() -> None:
+            if isinstance(self.root, fx.GraphModule) and not several:
+                self._follow(self.root, named)
+                return
             self.found.result = root_fn(self.root, *first, *several, **named, **self._others)
 
         return run, []
+
+    def _follow(self, model: fx.GraphModule, named: Mapping[str, Any]) -> None:
+        """Run a model that is a graph already node by node, which have names."""
+        places = [str(node.target) for node in model.graph.nodes if node.op == "placeholder"]
+        while places and places[-1] not in named:
+            places.pop()  # one with a default
+        self.found.result = _Steps(model, self).run(*(named[name] for name in places))
+        for path, module in model.named_modules():
+            if path and type(module) is nn.Module:
+                self.found.scopes.setdefault(path, path)
 
     def proxy(self, node: fx.Node) -> Value:
         """Return a proxy of our own."""
@@ -246,6 +260,8 @@ class _Tracer(fx.Tracer):
         """Note where a call stands and in which module."""
         node = super().create_node(kind, *args, **kwargs)
         node.meta.update(scope=self._scopes[-1][0], place=here())
+        if self.label is not None and len(self._scopes) == 1:
+            node.meta["label"] = self.label
         return node
 
     def create_proxy(
@@ -372,6 +388,26 @@ class _Tracer(fx.Tracer):
             yield
         finally:
             self._quiet = before
+
+
+class _Steps(fx.Interpreter):
+    """Runs a graph with proxies, and tells the tracer which node it runs."""
+
+    def __init__(self, model: fx.GraphModule, tracer: _Tracer) -> None:
+        super().__init__(model, garbage_collect_values=False)
+        self.extra_traceback = False
+        self._tracer = tracer
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run one node."""
+        self._tracer.label = n.name
+        return super().run_node(n)
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """Call a function; one of graphspec or of a plugin is one call, whatever it does."""
+        if function_of(target) is not None:
+            return self._tracer.create_proxy("call_function", target, args, kwargs)
+        return super().call_function(target, args, kwargs)
 
 
 @contextmanager

@@ -257,11 +257,23 @@ class Translator:
         parts = tuple(self._part(each.op, each.args, f"`{each.op}`") for each in result.parts)
         refs = tuple(self._ref(each, node) for each in result.inputs)
         name = result.name or parts[-1].op
-        draft = self._add(_inside(node, name), parts, refs, node)
+        draft = self._add(self._wanted(node, name), parts, refs, node)
         for local, raw in (result.ties or {}).items():
             draft.weights[local] = raw.path
         several = isinstance(node.meta["value"], (tuple, list)) and parts[-1].op in _SEVERAL
         return _structure(node.meta["value"], draft.name) if several else Ref(draft.name)
+
+    def _wanted(self, node: fx.Node, name: str) -> str:
+        """Return the name for a function: that of its op, or what a compiled graph calls it.
+
+        There the name has no dots, but begins with that of the group around it.
+        """
+        label = node.meta.get("label")
+        if label is None:
+            return _inside(node, name)
+        around = [p for p in self._trace.scopes if label.startswith(p.replace(".", "_") + "_")]
+        longest = max(around, key=len, default="")
+        return f"{longest}.{label[len(longest) + 1 :]}" if longest else str(label)
 
     def _ref(self, value: Any, node: fx.Node) -> Ref:
         """Return what an input reads; a parameter of the model becomes a node."""

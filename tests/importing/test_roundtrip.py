@@ -68,3 +68,15 @@ def test_blocks_change_nothing(name: str) -> None:
     assert "blocks:" in folded.text
     assert "blocks:" not in flat.text
     assert facts(gs.analyze(folded.spec)) == facts(gs.analyze(flat.spec))
+
+
+def test_a_compiled_model_has_its_blocks_again() -> None:
+    """Its functions have no module around them, but the names that they had in the spec."""
+    with torch.device("meta"):
+        model = gs.compile("zoo/resnet18")
+    written = gs.import_model(model).spec.source.plain()
+    (block,) = written["blocks"].values()
+    assert list(block["nodes"]) == [
+        *("conv1", "bn1", "downsample", "relu1", "conv2", "bn2", "sum", "relu2"),
+    ]
+    assert [written["nodes"][f"layer{n}"]["repeat"] for n in range(1, 5)] == [2, 2, 2, 2]
