@@ -25,9 +25,10 @@ def declared(tasks: Mapping[str, Task], offered: Mapping[str, TaskSpec]) -> dict
     """
     found = dict(offered)
     for name, task in tasks.items():
-        if task.parent is None or name not in offered or offered[name].parent is not None:
+        own = offered.get(name)
+        if task.parent is None or own is None or own.parent is not None:
             continue
-        if check(name, tasks, offered) is None:
+        if own.type == "classification" and check(name, tasks, offered) is None:
             found[name] = replace(offered[name], parent=task.parent)
     return found
 
