@@ -6,8 +6,12 @@ weights or its metrics.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from graphspec.data import targets
 from graphspec.errors import Code, fail
@@ -16,7 +20,11 @@ from graphspec.language.signature import TaskSpec
 from graphspec.training import judging
 
 if TYPE_CHECKING:
+    from graphspec.data.batches import Batch
     from graphspec.data.dataset import DataSet
+
+_LOOKED_AT = 50
+"""Batches among which the one with labels of most tasks is chosen."""
 
 Labelled = Mapping[str, Mapping[str, int]]
 """For each task the number of samples that have a label, by split."""
@@ -78,3 +86,44 @@ def words(labelled: Mapping[str, int], samples: Mapping[str, int], split: str) -
     if labelled[split] == samples[split]:
         return ""
     return f"{labelled[split]:,} of {samples[split]:,} labelled"
+
+
+def fullest(batches: Iterable[Batch], tasks: Mapping[str, TaskSpec]) -> Batch:
+    """Return the first batch in which every task has a label, else the one where most have.
+
+    Args:
+        batches: At least one; few of them are looked at.
+        tasks: The tasks.
+    """
+    found: tuple[int, Batch] | None = None
+    for batch in islice(batches, _LOOKED_AT):
+        number = sum(bool(_of(task, batch.labels[name]).any()) for name, task in tasks.items())
+        if found is None or number > found[0]:
+            found = number, batch
+        if number == len(tasks):
+            break
+    assert found is not None
+    return found[1]
+
+
+def rows(labels: Mapping[str, Tensor], tasks: Mapping[str, TaskSpec], size: int) -> Tensor:
+    """Return some samples of a batch among which every task has its labels, where there are any.
+
+    Args:
+        labels: The labels of the batch by task.
+        tasks: The tasks.
+        size: How many samples.
+
+    Returns:
+        Their numbers in the batch, in order; the first ones where no label is missing.
+    """
+    share = -(-size // len(tasks))
+    wanted = [_of(task, labels[name]).nonzero()[:share, 0] for name, task in tasks.items()]
+    total = len(next(iter(labels.values())))
+    everything = torch.cat([*(each.cpu() for each in wanted), torch.arange(total)]).tolist()
+    return torch.tensor(sorted(list(dict.fromkeys(everything))[:size]))
+
+
+def _of(task: TaskSpec, labels: Tensor) -> Tensor:
+    """Return for each sample whether it has a label."""
+    return torch.from_numpy(targets.labelled(task, labels.cpu().numpy()))

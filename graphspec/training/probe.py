@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from graphspec.language.signature import TaskSpec
-from graphspec.training import devices, optimizers, setup, walk
+from graphspec.training import devices, labelled, optimizers, setup, walk
 from graphspec.training.balancing.balancer import Fixed
 from graphspec.training.observer import Observer, Silent
 from graphspec.training.resume import Changes
@@ -176,7 +176,7 @@ def check(
 def _probe(made: Setup, seconds: float, began: float) -> Probe:
     batches = made.batches("train", learning=True)
     assert batches is not None  # a data set has training samples
-    batch = next(iter(batches.epoch(0)))
+    batch = labelled.fullest(batches.epoch(0), made.tasks)
     model = cast("fx.GraphModule", made.model().train())
     nodes, step_s, peak = _measure(made, model, batch)
     unused = tuple(
@@ -186,7 +186,7 @@ def _probe(made: Setup, seconds: float, began: float) -> Probe:
     )
     plain = made.batches("train")
     assert plain is not None
-    tasks, size, steps = _overfit(made, next(iter(plain.epoch(0))), seconds)
+    tasks, size, steps = _overfit(made, labelled.fullest(plain.epoch(0), made.tasks), seconds)
     return Probe(
         name=made.spec.name,
         data=made.data.name,
@@ -296,8 +296,9 @@ def _remarks(visit: walk.Visit, learns: bool, weight_gradient: float | None) -> 
 def _overfit(made: Setup, batch: Any, seconds: float) -> tuple[tuple[TaskCheck, ...], int, int]:
     """Learn a batch by heart as far as the time goes; return the tasks, its samples, the steps."""
     size = min(OVERFIT_BATCH, made.recipe.batch_size, len(next(iter(batch.labels.values()))))
-    inputs = {name: values[:size] for name, values in batch.inputs.items()}
-    labels = {name: values[:size] for name, values in batch.labels.items()}
+    rows = labelled.rows(batch.labels, made.tasks, size)
+    inputs = {name: values[rows] for name, values in batch.inputs.items()}
+    labels = {name: values[rows] for name, values in batch.labels.items()}
     model = made.model().train()
     walk.without_chance(model)
     balancer = Fixed(made.losses.weights)

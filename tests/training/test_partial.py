@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from graphspec.language.recipe import Data
 from graphspec.language.signature import TaskSpec
 from graphspec.language.tasks import Task
 from graphspec.ops.policies import Teacher
-from graphspec.training import class_weights, losses
+from graphspec.training import class_weights, labelled, losses
 from graphspec.training.evaluation import evaluate
 from graphspec.training.metrics import Meter
 from graphspec.training.objectives import LOSSES, Options, suited
@@ -323,3 +324,21 @@ def test_a_declared_hierarchy_is_learned_and_measured(spec: Path, tmp_path: Path
         "the class `1` of `fine` in `partly.npz` lies in two classes of `coarse`: in `1` by "
         "sample 1, in `0` by sample 5"
     ) in str(caught.value)
+
+
+def test_a_probe_takes_a_batch_and_samples_that_have_labels() -> None:
+    tasks = {"a": TaskSpec(3, partial=True), "b": TaskSpec(type="regression", partial=True)}
+
+    def batch(*known: tuple[int, int]) -> Any:
+        a, b = torch.full((8,), -1), torch.full((8, 1), torch.nan)
+        for task, sample in known:
+            (a if task == 0 else b)[sample] = 1
+        return SimpleNamespace(labels={"a": a, "b": b})
+
+    empty, half, whole = batch(), batch((0, 3)), batch((0, 5), (1, 7))
+    assert labelled.fullest([empty, half, whole, half], tasks) is whole
+    assert labelled.fullest([empty, half, half], tasks) is half
+    assert labelled.rows(whole.labels, tasks, 3).tolist() == [0, 5, 7]
+    assert labelled.rows(batch().labels, tasks, 3).tolist() == [0, 1, 2]
+    complete = batch(*((task, sample) for task in (0, 1) for sample in range(8)))
+    assert labelled.rows(complete.labels, tasks, 4).tolist() == [0, 1, 2, 3]
