@@ -61,11 +61,12 @@ def command(
 ) -> None:
     """Show what a data set holds: classes, balance, hierarchy, leaks."""
     from graphspec import compiler
+    from graphspec.cli.progress import Lines
     from graphspec.training.overview import describe_data
 
     asked = overrides(assignments, data=data, data_root=data_root)
     compiler.load(spec, asked)  # here first, mistakes in options still point at them
-    found = describe_data(spec, overrides=plain(asked), sheet_path=sheet)
+    found = describe_data(spec, overrides=plain(asked), sheet_path=sheet, watch=Lines().reading)
     if form is Format.JSON:
         print(json.dumps(found.record(), indent=2, ensure_ascii=False))
         return

@@ -7,6 +7,7 @@ reader that goes away (``| head``) only ends the printing: the run goes on.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,9 @@ from graphspec.cli import terminal
 from graphspec.training.measures import found, measure
 from graphspec.training.observer import Header, Observer, Progress, Record
 from graphspec.training.summary import duration
+
+READING_S = 5.0
+"""How often it is told how many pictures were read, in seconds."""
 
 
 @contextmanager
@@ -38,6 +42,18 @@ class Lines:
         self._epochs = 0
         self._unit = "images"
         self._warned: set[str] = set()
+        self._told = time.monotonic()
+
+    def reading(self, done: int, total: int) -> None:
+        """Say on stderr how many pictures were read, where that takes long."""
+        now = time.monotonic()
+        if now - self._told < READING_S:
+            return
+        self._told = now
+        try:
+            terminal.remark(f"reading pictures: {done:,} of {total:,}")
+        except OSError:
+            return
 
     def start(self, header: Header) -> None:
         """Print what is trained, on what, where."""

@@ -161,4 +161,4 @@ def _corrupt(path: Path, what: str) -> SpecError:
     return fail(Code.DATA_CORRUPT, message, "replace the file by the official one")
 
 
-SOURCE = Source("cifar100", "CIFAR-100", SIGNATURE, read, FINGERPRINT, __name__)
+SOURCE = Source("cifar100", "CIFAR-100", SIGNATURE, read, FINGERPRINT, __name__, keys=frozenset())

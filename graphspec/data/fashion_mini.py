@@ -50,5 +50,11 @@ def _content(folder: Path, name: str) -> bytes:
 
 
 SOURCE = Source(
-    "fashion-mini", "Fashion-MNIST in small", fashion_mnist.SIGNATURE, read, FINGERPRINT, __name__
+    "fashion-mini",
+    "Fashion-MNIST in small",
+    fashion_mnist.SIGNATURE,
+    read,
+    FINGERPRINT,
+    __name__,
+    keys=frozenset(),
 )

@@ -155,7 +155,8 @@ class Source:
         fingerprint: The fingerprint of the official data (see `DataSet.fingerprint`), or empty
             where there is nothing official.
         origin: The module that defines it, for messages about duplicates.
-        keys: Further keys of ``data:`` that it understands.
+        keys: Keys of ``data:`` that it understands besides those of every source; None for a
+            source that does not say, such as a plugin's.
         configure: For a source whose inputs and tasks depend on the spec: gives the source, with
             its `signature` and `read`, for a spec's ``data:`` and ``tasks:``.
     """
@@ -167,7 +168,7 @@ class Source:
     fingerprint: str
     origin: str
     configure: Configure | None = None
-    keys: frozenset[str] = frozenset()
+    keys: frozenset[str] | None = None
 
     def configured(self, section: Data, tasks: Mapping[str, Task]) -> Source:
         """Return the source for one spec's ``data:`` and ``tasks:``.

@@ -108,24 +108,33 @@ def check(section: Data, sink: Sink, span: Callable[[tuple[str, ...]], Span | No
         message = f"there is no data source `{name}`"
         sink.error(Code.UNKNOWN_DATA, place, message, SOURCES.hint(name))
         return
-    known = SOURCES.get(name).keys | _COMMON
-    for key in sorted(section.model_fields_set - known):
-        owned = (each for each in SOURCES if key in SOURCES.get(each).keys)
+    known = SOURCES.get(name).keys
+    if known is None:
+        return
+    for key in sorted(section.model_fields_set - known - _COMMON):
+        owned = (each for each in SOURCES if key in (SOURCES.get(each).keys or ()))
         kinds = dict.fromkeys(re.sub(":.*", ":NAME", each) for each in owned)
-        owners = " and ".join(f"`{each}`" for each in kinds)
+        *most, last = (f"`{each}`" for each in kinds)
+        owners = f"{', '.join(most)} and {last}" if most else last
         message = f"`data.{key}` is not for the source `{name}`"
         if getattr(section, key) != type(section).model_fields[key].default:
             hint = f"leave it out; it is for {owners}"
             sink.error(Code.BAD_VALUE, span(("data", key)), message, hint)
 
 
-def load(section: Data, seed: int, tasks: Mapping[str, Task] = _NO_TASKS) -> DataSet:
+def load(
+    section: Data,
+    seed: int,
+    tasks: Mapping[str, Task] = _NO_TASKS,
+    watch: Callable[[int, int], None] | None = None,
+) -> DataSet:
     """Read a data set, check it and draw its validation split.
 
     Args:
         section: Which source, from which folder, and how much to hold out.
         seed: Seed of the validation split.
         tasks: The spec's ``tasks:``; see `describe`.
+        watch: Told now and then how many pictures in files were read, and of how many.
 
     Returns:
         The data set. The same section and seed give the same splits on every machine.
@@ -146,6 +155,6 @@ def load(section: Data, seed: int, tasks: Mapping[str, Task] = _NO_TASKS) -> Dat
         message = f"cannot read {source.title} in `{root or download.cache()}`: "
         hint = "check the path and its permissions"
         raise fail(Code.FILE_UNREADABLE, message + (error.strerror or str(error)), hint) from error
-    raw, storage = store(raw, section)
+    raw, storage = store(raw, section, watch)
     data = assemble(source, raw, section.validation, seed, storage)
     return data.with_tasks(labels.borrowed(tasks, data.signature.tasks))

@@ -11,7 +11,7 @@ import numpy as np
 from graphspec.data import memory, workers
 from graphspec.data.pictures import PictureError, Pictures
 from graphspec.data.source import Files, Part, Raw
-from graphspec.data.survey import Survey, survey
+from graphspec.data.survey import Survey, Watch, survey
 from graphspec.errors import Code, Diagnostic, Severity, SpecError, fail
 from graphspec.graph.analysis import bytes_text
 from graphspec.language.recipe import Data
@@ -33,12 +33,13 @@ class Storage:
     workers: int = 0
 
 
-def store(raw: Raw, section: Data) -> tuple[Raw, Storage]:
+def store(raw: Raw, section: Data, watch: Watch | None = None) -> tuple[Raw, Storage]:
     """Look at all pictures, leave out or refuse the damaged ones, and keep them if they fit.
 
     Args:
         raw: What a source found.
         section: The ``data:`` section.
+        watch: Told now and then how many pictures were read.
 
     Returns:
         The same with pictures as arrays, or still as files where they are to be streamed, and
@@ -57,7 +58,7 @@ def store(raw: Raw, section: Data) -> tuple[Raw, Storage]:
     keep = memory.is_kept(size, section.memory)
     for name in names:
         whole = _joined([_pictures(part, name) for part in parts.values()])
-        found = survey(whole, count, keep)
+        found = survey(whole, count, keep, watch)
         warnings = _check(whole, found, section.corrupt == "skip")
         parts = _divided(parts, name, found)
         raw = replace(raw, warnings=(*raw.warnings, *warnings))

@@ -13,6 +13,7 @@ import os
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ _CHUNK_BYTES = 4 << 20
 
 _VERSION = 1
 """Of the format of the files in the cache."""
+
+
+Watch = Callable[[int, int], None]
+"""Is told how many files were read, and of how many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +61,14 @@ class Survey:
     pixels: NDArray[np.uint8] | None
 
 
-def survey(pictures: Pictures, count: int, keep: bool) -> Survey:
+def survey(pictures: Pictures, count: int, keep: bool, watch: Watch | None = None) -> Survey:
     """Look at all files.
 
     Args:
         pictures: The pictures.
         count: Number of workers, 0 for none.
         keep: Whether to return the pixels too; then nothing is spared by the cache.
+        watch: Told now and then how many files were read, and of how many.
 
     Raises:
         SpecError: ``workers-failed``.
@@ -87,8 +93,12 @@ def survey(pictures: Pictures, count: int, keep: bool) -> Survey:
     affordable, ahead = workers.affordable(count, result)
     many = affordable if len(todo) >= INLINE else 0
     looked = workers.ordered(looker, chunks, many, ahead=ahead or 1)
+    done = 0
     for chosen, seen in zip(chunks, looked, strict=True):
         _take(found, chosen, seen)
+        done += len(chosen)
+        if watch is not None:
+            watch(done, len(todo))
     if len(todo):
         _remember(place, stats, found)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,6 +120,7 @@ def describe_data(
     data_root: str | Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     sheet_path: str | Path | None = None,
+    watch: Callable[[int, int], None] | None = None,
 ) -> Overview:
     """Read the data set of a spec and say what it holds.
 
@@ -129,6 +130,7 @@ def describe_data(
         data_root: Folder with the files of the data source.
         overrides: Further values of the spec, e.g. ``{"data.validation": 0.1}``.
         sheet_path: Where to write a contact sheet of augmented pictures, as PNG.
+        watch: Told now and then how many pictures in files were read, and of how many.
 
     Raises:
         SpecError: With the mistakes of the spec; ``missing-key`` where it names no data set; what
@@ -148,7 +150,7 @@ def describe_data(
     if loaded.data is None:
         message = f"`{loaded.name}` names no data set"
         raise fail(Code.MISSING_KEY, message, "add `--data fashion-mini`, or `data:` to the spec")
-    found = sources.load(loaded.data, loaded.train.seed, loaded.tasks)
+    found = sources.load(loaded.data, loaded.train.seed, loaded.tasks, watch)
     seen = overview(found)
     if sheet_path is None:
         return seen

@@ -149,7 +149,8 @@ def prepare(checked: Checked, observer: Observer) -> Setup:
         message = f"`{spec.name}` names no data set to train on"
         raise fail(Code.MISSING_KEY, message, "add `--data fashion-mini`, or `data:` to the spec")
     device = devices.resolve(spec.train.device)
-    data = sources.load(spec.data, spec.train.seed, spec.tasks)
+    reading = getattr(observer, "reading", None)  # which not every observer has
+    data = sources.load(spec.data, spec.train.seed, spec.tasks, reading)
     for warning in data.warnings:
         observer.warning(_words(warning))
     tasks = _tasks(graph, data, spec.tasks)
