@@ -1,0 +1,270 @@
+"""Loggers: the metrics of a run, also for TensorBoard, Weights & Biases or MLflow.
+
+A logger is an `Observer` of its own, beside whoever watches the run. ``metrics.jsonl`` is always
+written; what happens to a logger (no network, a full quota) is a warning and never ends a run. A
+run that goes on is logged where it was logged before.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from graphspec.errors import Code, Sink, did_you_mean
+from graphspec.ops.registry import Registry
+from graphspec.training import folder
+from graphspec.training.observer import Header, Observer, Progress, Record, Silent
+from graphspec.training.optimizers import Spans
+
+PROJECT = "graphspec"
+"""Project of Weights & Biases, and experiment of MLflow, where the environment names none."""
+
+MEMORY = "loggers.json"
+"""File of the run folder that says under which name each logger knows the run."""
+
+_SKIPPED = ("epoch", "step", "split")
+
+
+class Logger(Silent):
+    """What the loggers have in common: numbers by name and step."""
+
+    origin = __name__
+    package = ""
+
+    def __init__(self, run: Path, configuration: Mapping[str, Any]) -> None:
+        """Begin.
+
+        Args:
+            run: The run folder.
+            configuration: What the run is: values by dotted path.
+        """
+        self._run, self._configuration = run, configuration
+
+    def epoch(self, records: Sequence[Record]) -> None:
+        """Log the numbers of an epoch, as ``SPLIT/METRIC``."""
+        for record in records:
+            values = {
+                f"{record['split']}/{name}": float(value)
+                for name, value in record.items()
+                if name not in _SKIPPED and isinstance(value, (int, float))
+            }
+            self.log(values | {"epoch": float(record["epoch"])}, int(record["step"]))
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Log numbers of one step."""
+        raise NotImplementedError
+
+
+class TensorBoard(Logger):
+    """Event files in the run folder, for ``tensorboard --logdir runs``."""
+
+    package = "tensorboard"
+
+    def start(self, header: Header) -> None:
+        """Open a file; steps that a run repeats after an interruption replace those it made."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        begun = header.start_epoch * header.steps
+        self._writer = SummaryWriter(  # type: ignore[no-untyped-call]
+            self._run / "tensorboard", purge_step=begun + 1 if begun else None
+        )
+        text = "\n".join(f"    {k}: {v}" for k, v in self._configuration.items())
+        self._writer.add_text("configuration", text)  # type: ignore[no-untyped-call]
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Write numbers and bring them to the disk."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+        self._writer.flush()  # type: ignore[no-untyped-call]
+
+    def end(self, summary: Mapping[str, Any]) -> None:
+        """Close the file."""
+        self._writer.close()  # type: ignore[no-untyped-call]
+
+
+class WeightsAndBiases(Logger):
+    """A run of Weights & Biases; ``WANDB_PROJECT``, ``WANDB_MODE`` and the like are heeded."""
+
+    package = "wandb"
+
+    def start(self, header: Header) -> None:
+        """Begin the run, or go on with the one of this folder."""
+        import wandb
+
+        known = _recall(self._run, "wandb")
+        self._made = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", PROJECT),
+            name=self._run.name,
+            dir=str(self._run),
+            config=dict(self._configuration),
+            id=known or None,
+            resume="allow" if known else None,
+            settings=wandb.Settings(silent=True),
+        )
+        _remember(self._run, "wandb", self._made.id)
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Send numbers."""
+        self._made.log(dict(values) | {"step": step})
+
+    def end(self, summary: Mapping[str, Any]) -> None:
+        """End the run."""
+        self._made.finish(exit_code=0 if summary["status"] == "finished" else 1)
+
+
+class MLflow(Logger):
+    """A run of MLflow; ``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME`` are heeded."""
+
+    package = "mlflow"
+
+    def start(self, header: Header) -> None:
+        """Begin the run, or go on with the one of this folder."""
+        from mlflow import MlflowClient
+
+        self._client = MlflowClient()
+        self._id = _recall(self._run, "mlflow")
+        if self._id:
+            self._client.update_run(self._id, status="RUNNING")
+            return
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT)
+        found = self._client.get_experiment_by_name(name)
+        experiment = found.experiment_id if found else self._client.create_experiment(name)
+        made = self._client.create_run(experiment, run_name=self._run.name)
+        self._id = made.info.run_id
+        for key, value in self._configuration.items():
+            self._client.log_param(self._id, key, value)
+        _remember(self._run, "mlflow", self._id)
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Send numbers."""
+        from mlflow.entities import Metric
+
+        moment = int(time.time() * 1000)
+        metrics = [Metric(name, value, moment, step) for name, value in values.items()]
+        self._client.log_batch(self._id, metrics=metrics)
+
+    def end(self, summary: Mapping[str, Any]) -> None:
+        """End the run."""
+        finished = summary["status"] == "finished"
+        self._client.set_terminated(self._id, "FINISHED" if finished else "KILLED")
+
+
+class _Table:
+    """One entry of the table: a logger and where it is defined."""
+
+    def __init__(self, make: Callable[[Path, Mapping[str, Any]], Logger], package: str) -> None:
+        self.make, self.package, self.origin = make, package, __name__
+
+
+LOGGERS: Registry[_Table] = Registry("logger", Code.BAD_VALUE, "docs/training.md describes each")
+"""Every logger by the name that ``train.loggers`` uses."""
+
+for _name, _kind in {
+    "tensorboard": TensorBoard, "wandb": WeightsAndBiases, "mlflow": MLflow,
+}.items():  # fmt: skip
+    LOGGERS.add(_name, _Table(_kind, _kind.package))
+
+
+def check(names: Sequence[str], sink: Sink, span: Spans) -> None:
+    """Report loggers that do not exist or whose package is not installed.
+
+    Args:
+        names: The loggers of a recipe.
+        sink: Where ``bad-value`` and ``missing-package`` go.
+        span: Where a path of the spec stands.
+    """
+    for number, name in enumerate(names):
+        place = span(("train", "loggers", str(number))) or span(("train", "loggers"))
+        if name not in LOGGERS:
+            hint = did_you_mean(name, list(LOGGERS), "loggers")
+            sink.error(Code.BAD_VALUE, place, f"there is no logger `{name}`", hint)
+        elif importlib.util.find_spec(LOGGERS.get(name).package) is None:
+            message = f"the logger `{name}` needs a package that is not installed"
+            hint = f"pip install 'graphspec[{name}]'"
+            sink.error(Code.MISSING_PACKAGE, place, message, hint)
+
+
+class Several:
+    """An observer that tells others; a logger that fails is reported to the first, and left out."""
+
+    def __init__(self, watcher: Observer, loggers: Mapping[str, Observer]) -> None:
+        self._watcher, self._loggers = watcher, dict(loggers)
+
+    def start(self, header: Header) -> None:
+        """Tell all."""
+        self._watcher.start(header)
+        self._tell("start", header)
+
+    def step(self, progress: Progress) -> None:
+        """Tell the watcher: loggers are told of epochs."""
+        self._watcher.step(progress)
+
+    def epoch(self, records: Sequence[Record]) -> None:
+        """Tell all."""
+        self._watcher.epoch(records)
+        self._tell("epoch", records)
+
+    def warning(self, text: str) -> None:
+        """Tell the watcher."""
+        self._watcher.warning(text)
+
+    def end(self, summary: Mapping[str, Any]) -> None:
+        """Tell all."""
+        self._tell("end", summary)
+        self._watcher.end(summary)
+
+    def _tell(self, what: str, value: Any) -> None:
+        for name, logger in list(self._loggers.items()):
+            try:
+                getattr(logger, what)(value)
+            except Exception as error:  # whatever a service makes of it, the run goes on
+                del self._loggers[name]
+                first = (str(error).splitlines() or [type(error).__name__])[0]
+                self._watcher.warning(f"{name} is not told any more: {first}")
+
+
+def observed(
+    watcher: Observer, names: Sequence[str], run: Path, configuration: Mapping[str, Any]
+) -> Observer:
+    """Return an observer that tells the watcher and the loggers.
+
+    Args:
+        watcher: Who watches the run.
+        names: The loggers, which `check` found to be there.
+        run: The run folder.
+        configuration: What the run is: values by dotted path.
+    """
+    if not names:
+        return watcher
+    made = {name: LOGGERS.get(name).make(run, configuration) for name in names}
+    return Several(watcher, made)
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, keys joined by dots; lists are texts."""
+    if not isinstance(value, Mapping):
+        plain = isinstance(value, (str, int, float, bool)) or value is None
+        return {prefix: value if plain else json.dumps(value, default=str)}
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        found |= flat(item, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def _recall(run: Path, name: str) -> str:
+    with suppress(OSError, ValueError):
+        return str(json.loads((run / MEMORY).read_text()).get(name, ""))
+    return ""
+
+
+def _remember(run: Path, name: str, value: str) -> None:
+    known: dict[str, str] = {}
+    with suppress(OSError, ValueError):
+        known = json.loads((run / MEMORY).read_text())
+    folder.write_json(run / MEMORY, known | {name: value})

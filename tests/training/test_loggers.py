@@ -1,0 +1,131 @@
+"""Loggers: what TensorBoard, Weights & Biases and MLflow have of a run afterwards."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphspec.errors import Sink
+from graphspec.training import loggers
+from graphspec.training.observer import Header, Record, Silent
+
+HEADER = Header(
+    name="tiny", folder=Path("x"), data="fashion-mini", samples={"train": 4800}, tasks={},
+    weights={}, parameters=10, device="cpu", epochs=2, steps=48, batch_size=100, start_epoch=0,
+    seed=0,
+)  # fmt: skip
+TRAIN: Record = {
+    "epoch": 1, "step": 48, "split": "train", "seconds": 1.0, "loss": 0.5, "fine/top1": 0.25,
+}  # fmt: skip
+VALIDATION: Record = {"epoch": 1, "step": 48, "split": "validation", "loss": 0.75}
+DONE = {"status": "finished"}
+CONFIGURATION = loggers.flat({"name": "tiny", "train": {"lr": 0.5, "betas": [0.9, 0.99]}})
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.records: list[Record] = []
+
+    def epoch(self, records: Sequence[Record]) -> None:
+        self.records += records
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def log(name: str, run: Path, *epochs: Sequence[Record], start: int = 0) -> Heard:
+    """Let a logger hear a run; nothing may go wrong."""
+    watcher = Heard()
+    observer = loggers.observed(watcher, [name], run, CONFIGURATION)
+    observer.start(Header(**{**vars(HEADER), "start_epoch": start}))
+    for records in epochs:
+        observer.epoch(records)
+    observer.end(DONE)
+    assert watcher.warnings == []
+    assert watcher.records == [record for records in epochs for record in records]
+    return watcher
+
+
+def needs(name: str) -> pytest.MarkDecorator:
+    missing = importlib.util.find_spec(name) is None
+    return pytest.mark.skipif(missing, reason=f"{name} is not installed")
+
+
+@needs("tensorboard")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    second: Record = {**TRAIN, "epoch": 2, "step": 96, "loss": 0.25}
+    log("tensorboard", tmp_path, [TRAIN, VALIDATION], [{**second, "loss": 9.0}])
+    log("tensorboard", tmp_path, [second], start=1)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(e.step, e.value) for e in events.Scalars("train/loss")] == [(48, 0.5), (96, 0.25)]
+    assert [(e.step, e.value) for e in events.Scalars("validation/loss")] == [(48, 0.75)]
+    assert events.Scalars("train/fine/top1")[0].value == 0.25
+    assert "configuration/text_summary" in events.Tags()["tensors"]
+
+
+@needs("wandb")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
+def test_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    log("wandb", tmp_path, [TRAIN, VALIDATION])
+    (file,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    assert b"fine/top1" in file.read_bytes()
+    assert file.stem == f"run-{loggers._recall(tmp_path, 'wandb')}"
+
+
+@needs("mlflow")
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path}/mlruns")
+    log("mlflow", tmp_path, [TRAIN, VALIDATION])
+    first = loggers._recall(tmp_path, "mlflow")
+    log("mlflow", tmp_path, [{**TRAIN, "epoch": 2, "step": 96, "loss": 0.25}], start=1)
+    assert loggers._recall(tmp_path, "mlflow") == first
+    client = MlflowClient()
+    history = client.get_metric_history(first, "train/loss")
+    assert [(metric.step, metric.value) for metric in history] == [(48, 0.5), (96, 0.25)]
+    run = client.get_run(first)
+    assert run.data.params["train.betas"] == "[0.9, 0.99]"
+    assert run.info.status == "FINISHED"
+
+
+class Broken(Silent):
+    def epoch(self, records: Sequence[Record]) -> None:
+        message = "no network\nand more"
+        raise ConnectionError(message)
+
+    def end(self, summary: Any) -> None:
+        raise AssertionError
+
+
+def test_a_logger_that_fails_is_left_out() -> None:
+    watcher = Heard()
+    observer = loggers.Several(watcher, {"mine": Broken()})
+    observer.start(HEADER)
+    observer.epoch([TRAIN])
+    observer.epoch([TRAIN])
+    observer.end(DONE)
+    assert watcher.warnings == ["mine is not told any more: no network"]
+    assert len(watcher.records) == 2
+
+
+def test_mistakes_in_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Sink()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    loggers.check(["tensorbord", "mlflow"], sink, lambda path, key=False: None)
+    first, second = sink.diagnostics
+    assert (first.code, first.message) == ("bad-value", "there is no logger `tensorbord`")
+    assert first.hint == "did you mean `tensorboard`? loggers: tensorboard, wandb, mlflow"
+    assert (second.code, second.hint) == ("missing-package", "pip install 'graphspec[mlflow]'")
