@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from graphspec.language.section import Section
+from graphspec.language.section import Section, listed
 
 
 def _speakable(name: str) -> str:
@@ -29,12 +29,8 @@ def _sides(value: Any) -> Any:
     return [value, value] if type(value) is int else value
 
 
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
 _Columns = Annotated[
-    list[str], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=str | list[str])
+    list[str], Field(min_length=1), BeforeValidator(listed, json_schema_input_type=str | list[str])
 ]
 
 
@@ -67,7 +63,7 @@ class Data(Section):
     levels: Annotated[
         list[_Name] | None,
         Field(min_length=1, max_length=16),
-        BeforeValidator(_listed, json_schema_input_type=str | list[str] | None),
+        BeforeValidator(listed, json_schema_input_type=str | list[str] | None),
         AfterValidator(_distinct),
     ] = None
     """Tasks that the levels of a `folder` stand for, from the root inwards: `[coarse, fine]`."""

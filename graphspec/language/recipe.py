@@ -7,9 +7,9 @@ that room.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from graphspec.language.balance import Balance, Conflicts
 from graphspec.language.data import Data as Data
@@ -24,6 +24,7 @@ from graphspec.language.learning import (
     Schedule,
 )
 from graphspec.language.section import Section as Section
+from graphspec.language.section import listed
 
 
 class Train(Section):
@@ -67,6 +68,10 @@ class Train(Section):
     minimised, the rest maximised."""
     checkpoint: Checkpoints = Checkpoints()
     """When the state is saved and how many are kept: `{every: 500, keep: 3}`."""
+    loggers: Annotated[
+        list[str], BeforeValidator(listed, json_schema_input_type=str | list[str])
+    ] = Field(default_factory=list)
+    """Who is told the metrics besides `metrics.jsonl`: `tensorboard`, `wandb`, `mlflow`."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of weights, data order, augmentation, dropout and the validation split."""
     device: str = "auto"

@@ -16,6 +16,7 @@ from graphspec.training import (
     devices,
     groups,
     judging,
+    loggers,
     losses,
     metric_choice,
     optimizers,
@@ -45,7 +46,8 @@ def check(
         tasks: The tasks that are predicted, or None where they are not known; then names of metrics
             are not looked at.
         sink: Where mistakes go: ``bad-value``, ``unknown-argument``, ``missing-argument``,
-            ``bad-argument``, ``unknown-node``, ``bad-expression``, ``bad-device``.
+            ``bad-argument``, ``unknown-node``, ``bad-expression``, ``bad-device``,
+            ``missing-package``.
         span: Where a path of the spec stands, e.g. ``("train", "optimizer", "betas")``.
         graph: The typed graph, or None where it is not known; then patterns of nodes are not
             looked at.
@@ -53,6 +55,7 @@ def check(
     optimizers.check(train, sink, span)
     schedules.check(train, sink, span)
     groups.check(train, graph, sink, span)
+    loggers.check(train.loggers, sink, span)
     tasks = graph.tasks if tasks is None and graph is not None else tasks
     if tasks is not None:
         judging.check(train, tasks, sink, span)

@@ -11,16 +11,19 @@ import importlib.util
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphspec.errors import Code, Sink, did_you_mean
 from graphspec.ops.registry import Registry
 from graphspec.training import folder
 from graphspec.training.observer import Header, Observer, Progress, Record, Silent
 from graphspec.training.optimizers import Spans
+
+if TYPE_CHECKING:
+    from graphspec.language.models import Spec
 
 PROJECT = "graphspec"
 """Project of Weights & Biases, and experiment of MLflow, where the environment names none."""
@@ -71,21 +74,20 @@ class TensorBoard(Logger):
         from torch.utils.tensorboard import SummaryWriter
 
         begun = header.start_epoch * header.steps
-        self._writer = SummaryWriter(  # type: ignore[no-untyped-call]
-            self._run / "tensorboard", purge_step=begun + 1 if begun else None
-        )
+        make: Any = SummaryWriter  # torch does not type all of it
+        self._writer: Any = make(self._run / "tensorboard", purge_step=begun + 1 if begun else None)
         text = "\n".join(f"    {k}: {v}" for k, v in self._configuration.items())
-        self._writer.add_text("configuration", text)  # type: ignore[no-untyped-call]
+        self._writer.add_text("configuration", text)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Write numbers and bring them to the disk."""
         for name, value in values.items():
-            self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
 
     def end(self, summary: Mapping[str, Any]) -> None:
         """Close the file."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 class WeightsAndBiases(Logger):
@@ -180,7 +182,7 @@ def check(names: Sequence[str], sink: Sink, span: Spans) -> None:
         span: Where a path of the spec stands.
     """
     for number, name in enumerate(names):
-        place = span(("train", "loggers", str(number))) or span(("train", "loggers"))
+        place = span(("train", "loggers", number)) or span(("train", "loggers"))
         if name not in LOGGERS:
             hint = did_you_mean(name, list(LOGGERS), "loggers")
             sink.error(Code.BAD_VALUE, place, f"there is no logger `{name}`", hint)
@@ -217,7 +219,12 @@ class Several:
     def end(self, summary: Mapping[str, Any]) -> None:
         """Tell all."""
         self._tell("end", summary)
+        self._loggers.clear()
         self._watcher.end(summary)
+
+    def give_up(self) -> None:
+        """Tell the loggers, unless they know how the run ended, that it failed."""
+        self._tell("end", {"status": "failed"})
 
     def _tell(self, what: str, value: Any) -> None:
         for name, logger in list(self._loggers.items()):
@@ -229,10 +236,11 @@ class Several:
                 self._watcher.warning(f"{name} is not told any more: {first}")
 
 
-def observed(
+@contextmanager
+def listening(
     watcher: Observer, names: Sequence[str], run: Path, configuration: Mapping[str, Any]
-) -> Observer:
-    """Return an observer that tells the watcher and the loggers.
+) -> Iterator[Observer]:
+    """Give an observer that tells the watcher and the loggers; it is closed whatever happens.
 
     Args:
         watcher: Who watches the run.
@@ -240,10 +248,20 @@ def observed(
         run: The run folder.
         configuration: What the run is: values by dotted path.
     """
-    if not names:
-        return watcher
     made = {name: LOGGERS.get(name).make(run, configuration) for name in names}
-    return Several(watcher, made)
+    observer = Several(watcher, made)
+    try:
+        yield observer
+    finally:
+        observer.give_up()
+
+
+def configuration(spec: Spec) -> dict[str, Any]:
+    """Return what loggers are told of a spec: its values by dotted path."""
+    parts = {"data": spec.data, "train": spec.train}
+    dumped = {key: part.model_dump() for key, part in parts.items() if part is not None}
+    tasks = {name: task.model_dump(exclude_none=True) for name, task in spec.tasks.items()}
+    return flat({"name": spec.name, "topology": spec.hash(), **dumped, "tasks": tasks})
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 _FREE_DATA = ("root", "memory", "workers")
 """Keys of ``data:`` that may differ from the run's: they change no batch."""
 
-_FREE = ("epochs", "early_stopping", "conflicts", "checkpoint", "device", "tune_allocator")
+_FREE = (
+    *("epochs", "early_stopping", "conflicts", "checkpoint", "loggers", "device"),
+    "tune_allocator",
+)
 """Keys of ``train:`` that may differ from the run's."""
 
 

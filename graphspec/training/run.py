@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from graphspec.training import (
     environment,
     folder,
     kinship,
+    loggers,
     results,
     resume,
     setup,
@@ -326,12 +327,15 @@ def _init(
 
 def _run(made: Setup, job: Job, state: State, header: Header) -> Run:
     """Train to the end and conclude; an interruption at any point leaves a resumable folder."""
-    job.observer.start(header)
-    with deterministic(job.recipe.deterministic):
-        summary = results.conclude(job, state, made) if fit(job, state) else None
-    if summary is None:
-        summary = results.finish(job, results.summarise(job, state, made, "interrupted"))
-    job.observer.end(summary)
+    told = loggers.configuration(made.spec)
+    with loggers.listening(job.observer, job.recipe.loggers, job.folder, told) as observer:
+        job = replace(job, observer=observer)
+        observer.start(header)
+        with deterministic(job.recipe.deterministic):
+            summary = results.conclude(job, state, made) if fit(job, state) else None
+        if summary is None:
+            summary = results.finish(job, results.summarise(job, state, made, "interrupted"))
+        observer.end(summary)
     return Run(job.folder, summary)
 
 

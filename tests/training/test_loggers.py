@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from graphspec.errors import Sink
 from graphspec.training import loggers
 from graphspec.training.observer import Header, Record, Silent
+from graphspec.training.run import train
 
 HEADER = Header(
     name="tiny", folder=Path("x"), data="fashion-mini", samples={"train": 4800}, tasks={},
@@ -41,11 +43,11 @@ class Heard(Silent):
 def log(name: str, run: Path, *epochs: Sequence[Record], start: int = 0) -> Heard:
     """Let a logger hear a run; nothing may go wrong."""
     watcher = Heard()
-    observer = loggers.observed(watcher, [name], run, CONFIGURATION)
-    observer.start(Header(**{**vars(HEADER), "start_epoch": start}))
-    for records in epochs:
-        observer.epoch(records)
-    observer.end(DONE)
+    with loggers.listening(watcher, [name], run, CONFIGURATION) as observer:
+        observer.start(Header(**{**vars(HEADER), "start_epoch": start}))
+        for records in epochs:
+            observer.epoch(records)
+        observer.end(DONE)
     assert watcher.warnings == []
     assert watcher.records == [record for records in epochs for record in records]
     return watcher
@@ -99,6 +101,43 @@ def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = client.get_run(first)
     assert run.data.params["train.betas"] == "[0.9, 0.99]"
     assert run.info.status == "FINISHED"
+
+
+@needs("tensorboard")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_run_that_goes_on_is_logged_as_one(spec: Path, tmp_path: Path, no_pictures: None) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    own = {"train.loggers": "tensorboard", "train.epochs": 1}
+    run = train(spec, out=tmp_path / "run", overrides=own)
+    run = train(resume=run.folder, epochs=2)
+    events = EventAccumulator(str(run.folder / "tensorboard")).Reload()
+    for split in ("train", "validation", "test"):
+        own_records = [record for record in run.metrics if record["split"] == split]
+        logged = events.Scalars(f"{split}/fine/loss")[-len(own_records) :]
+        assert [e.step for e in logged] == [record["step"] for record in own_records]
+        told = [record["fine/loss"] for record in own_records]
+        assert [e.value for e in logged] == pytest.approx(told, rel=1e-6)
+    assert len(events.Scalars("train/fine/weighted")) == 2
+
+
+def test_loggers_are_closed_when_a_run_fails() -> None:
+    ended: list[str] = []
+
+    class Remembering(Silent):
+        def end(self, summary: Any) -> None:
+            ended.append(summary["status"])
+
+    table = loggers._Table(lambda run, told: Remembering(), "")
+    loggers.LOGGERS.add("mine", table)
+    try:
+        with suppress(ZeroDivisionError), loggers.listening(Heard(), ["mine"], Path(), {}):
+            raise ZeroDivisionError
+        with loggers.listening(Heard(), ["mine"], Path(), {}) as observer:
+            observer.end(DONE)
+    finally:
+        loggers.LOGGERS._items.pop("mine")
+    assert ended == ["failed", "finished"]
 
 
 class Broken(Silent):
