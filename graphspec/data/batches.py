@@ -11,6 +11,7 @@ import logging
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -159,10 +160,7 @@ class Batches:
         size = self._batch_size * sum(p.form.bytes for p in self._streamed.values())
         count, ahead = workers.affordable(self._workers, size) if self._workers else (0, 1)
         if count < self._workers:
-            _LOG.warning(
-                "%s has room for %d of %d data workers; a container gets more with --shm-size",
-                *(workers.SHARED_MEMORY, count, self._workers),
-            )
+            _note_room(count, self._workers)
         decoded = workers.ordered(
             _Decoder(self._streamed),
             rows,
@@ -193,6 +191,14 @@ class Batches:
             images.shape, dtype=torch.float32, device=images.device, memory_format=self._format
         )
         return torch.addcmul(shift, images.float(), scale, out=result)
+
+
+@cache
+def _note_room(count: int, wanted: int) -> None:
+    """Warn, once, of too little shared memory."""
+    text = "%s has room for %d of %d data workers%s; a container gets more with --shm-size"
+    instead = "" if count else ", so the main process reads"
+    _LOG.warning(text, workers.SHARED_MEMORY, count, wanted, instead)
 
 
 class _Decoder:

@@ -213,11 +213,12 @@ def decode(data: bytes, form: Form) -> NDArray[np.uint8]:
         try:
             with Image.open(io.BytesIO(data)) as opened:
                 _check_pixels(opened)
+                has_colour = opened.mode not in _GREY
                 if form.is_resized:
                     side = 2 * max(form.height, form.width)
                     opened.draft("RGB" if form.channels == 3 else "L", (side, side))
-                has_colour = opened.mode not in _GREY
-                image = ImageOps.exif_transpose(opened)
+                opened.load()  # damage shows here; asking for EXIF first would hide it
+                image = ImageOps.exif_transpose(opened) if _turns(opened) > 1 else opened
                 _check_fits(image, has_colour, form)
                 image = _eight_bits(image).convert("RGB" if form.channels == 3 else "L")
                 if form.is_resized and image.size != (form.width, form.height):
@@ -245,7 +246,7 @@ def peek(data: bytes) -> tuple[int, int, int]:
             with Image.open(io.BytesIO(data)) as image:
                 _check_pixels(image)
                 width, height = image.size
-                if image.getexif().get(0x0112, 1) >= 5:  # turned by a quarter
+                if _turns(image) >= 5:  # by a quarter
                     width, height = height, width
                 return (1 if image.mode in _GREY else 3), height, width
         except PictureError:
@@ -296,6 +297,15 @@ def _check_pixels(image: Image) -> None:
     if width * height > MAX_PIXELS:
         message = f"it has {width}x{height} pixels, more than {MAX_PIXELS:,}"
         raise PictureError(message)
+
+
+def _turns(image: Image) -> int:
+    """Return how a picture is to be turned, from 1 (not at all) to 8, as EXIF numbers it."""
+    try:
+        found = image.getexif().get(0x0112, 1)
+    except Exception:  # damaged notes of a camera are no reason to refuse the picture
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 def _check_fits(image: Image, has_colour: bool, form: Form) -> None:

@@ -52,6 +52,8 @@ def test_colour_and_depth() -> None:
         decode(written(Image.fromarray(RGB)), Form(1, 4, 6))
     assert not caught.value.is_damaged
     assert not pickle.loads(pickle.dumps(caught.value)).is_damaged
+    with pytest.raises(PictureError, match="it is in colour"):
+        decode(written(Image.fromarray(RGB), "JPEG"), Form(1, 2, 2, is_resized=True))
     with pytest.raises(PictureError, match="floating-point"):
         decode(written(Image.fromarray(GREY.astype(np.float32)), "TIFF"), grey)
 
@@ -63,6 +65,16 @@ def test_it_is_turned_as_viewers_show_it() -> None:
     assert peek(data) == (3, 6, 4)
     turned = np.rot90(RGB, -1).transpose(2, 0, 1)
     np.testing.assert_array_equal(decode(data, Form(3, 6, 4)), turned)
+
+
+def test_damaged_notes_of_the_camera_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Image.Image) -> None:
+        raise SyntaxError
+
+    monkeypatch.setattr(Image.Image, "getexif", broken)
+    data = written(Image.fromarray(RGB))
+    np.testing.assert_array_equal(decode(data, Form(3, 4, 6)), RGB.transpose(2, 0, 1))
+    assert peek(data) == (3, 4, 6)
 
 
 def test_resizing_averages() -> None:
