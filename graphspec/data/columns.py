@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from graphspec.data.recent import Recent
 from graphspec.errors import Code, SpecError, fail
 
 INSTALL = "pip install 'graphspec[table]'"
@@ -65,6 +66,10 @@ class Column:
         return words.get(self.kind, "text" if self.kind == "text" else "values of another kind")
 
 
+RECENT: Recent[dict[str, Column]] = Recent()
+"""The last table that was read."""
+
+
 def read(path: Path) -> dict[str, Column]:
     """Return the columns of a table by name, in their order.
 
@@ -74,10 +79,9 @@ def read(path: Path) -> dict[str, Column]:
     Raises:
         SpecError: ``data-not-found``, ``file-unreadable`` or ``data-corrupt``.
     """
+    make = _parquet if path.suffix.lower() in PARQUET else _csv
     try:
-        if path.suffix.lower() in PARQUET:
-            return _parquet(path)
-        return _csv(path)
+        return RECENT.get(path, lambda: (make(path), [path]))
     except OSError as error:
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
             hint = "correct `data.path`, or name the folder that it lies in with `--data-root DIR`"

@@ -75,6 +75,7 @@ def configure(section: Data, _tasks: Mapping[str, Task]) -> Source:
     )
 
     def read(_root: Path | None) -> Raw:
+        tree.RECENT.forget()
         return _raw(root, found, levels, form, section.test)
 
     return replace(SOURCE, signature=signature, read=read)

@@ -93,6 +93,7 @@ def configure(section: Data, tasks: Mapping[str, Task]) -> Source:
     folder = path.parent if root is None else root
 
     def read(_root: Path | None) -> Raw:
+        columns.RECENT.forget()
         return _raw(table, forms, folder, section)
 
     return replace(SOURCE, signature=signature, read=read)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphspec.data.pictures import is_picture
+from graphspec.data.recent import Recent
 from graphspec.errors import Code, fail
 
 MAX_DEPTH = 32
@@ -62,9 +63,19 @@ def walk(root: Path) -> Found:
         SpecError: ``data-not-found`` or ``file-unreadable`` if it, or a folder in it, cannot be
             read; ``data-mismatch`` if two folders are the same split.
     """
+    return RECENT.get(root, lambda: _walked(root))
+
+
+RECENT: Recent[Found] = Recent()
+"""The last folder that was walked."""
+
+
+def _walked(root: Path) -> tuple[Found, list[Path]]:
+    """Return what a folder holds, and all folders in it."""
     found = Found()
+    seen: list[Path] = []
     paths: list[tuple[str, ...]] = []
-    for parts in _files(root, found):
+    for parts in _files(root, found, seen):
         if is_picture(parts[-1]):
             paths.append(parts)
         else:
@@ -78,7 +89,7 @@ def walk(root: Path) -> Found:
             found.splits.append(SPLITS[parts[0].lower()])
     occupied = {parts[:depth] for parts in paths for depth in range(len(parts))}
     found.empty[:] = [each for each in found.empty if tuple(each.split("/")) not in occupied]
-    return found
+    return found, seen
 
 
 def _splits(root: Path, paths: list[tuple[str, ...]]) -> bool:
@@ -95,8 +106,8 @@ def _splits(root: Path, paths: list[tuple[str, ...]]) -> bool:
     return "train" in meant
 
 
-def _files(root: Path, found: Found) -> list[tuple[str, ...]]:
-    """Return all visible regular files below a folder; note all folders as empty for now."""
+def _files(root: Path, found: Found, seen: list[Path]) -> list[tuple[str, ...]]:
+    """Return all visible regular files below a folder; note all folders, as empty for now."""
     files: list[tuple[str, ...]] = []
     todo: list[tuple[tuple[str, ...], frozenset[tuple[int, int]]]] = [((), frozenset())]
     while todo:
@@ -107,6 +118,7 @@ def _files(root: Path, found: Found) -> list[tuple[str, ...]]:
             inside = above | {(stat.st_dev, stat.st_ino)}
             if len(inside) == len(above) or len(parts) > MAX_DEPTH:
                 continue  # a link to a folder that it lies in
+            seen.append(folder)
             found.empty.extend(["/".join(parts)] if parts else [])
             entries = list(os.scandir(folder))
         except OSError as error:
