@@ -7,7 +7,8 @@
 
 DIR holds cifar-100-python; without it the data are downloaded. Every method has the same recipe,
 the same initial weights, batches and dropout of a seed. Runs that are complete are only read, those
-that were interrupted go on, so it can be stopped and started at any time.
+that were interrupted go on, so it can be stopped and started at any time. The table has a row for
+every method whose runs are complete.
 """
 
 from __future__ import annotations
@@ -40,17 +41,22 @@ HEAD = (
 )
 
 
-def run(method: str, seed: int, options: argparse.Namespace) -> gs.Run | None:
-    """Return a finished run; None where there is none and none is to be made."""
+def finished(method: str, seed: int, options: argparse.Namespace) -> gs.Run | None:
+    """Return the run of a method and a seed, if it has all its epochs."""
     path = options.out / f"{method}-{seed}"
-    if (path / folder.SUMMARY).exists():
-        found = gs.Run.open(path)
-        if found.status == "finished" and found.summary["epochs"] >= options.epochs:
-            return found
-    if options.table_only:
+    if not (path / folder.SUMMARY).exists():
         return None
+    found = gs.Run.open(path)
+    done = found.status == "finished" and found.summary["epochs"] >= options.epochs
+    return found if done else None
+
+
+def trained(method: str, seed: int, options: argparse.Namespace) -> bool:
+    """Train, or go on where it was stopped; return False if that was interrupted."""
+    print(f"{method}, seed {seed}", file=sys.stderr, flush=True)
+    path = options.out / f"{method}-{seed}"
     if (path / folder.LAST).exists():
-        return gs.train(resume=path)
+        return gs.train(resume=path, epochs=options.epochs).status == "finished"
     recipe = {
         "width": options.width,
         "data.augment": options.augment,
@@ -59,7 +65,7 @@ def run(method: str, seed: int, options: argparse.Namespace) -> gs.Run | None:
         "train.lr": options.lr,
         "train.conflicts": 20,
     }
-    return gs.train(
+    run = gs.train(
         "arch5",
         data_root=options.data_root,
         epochs=options.epochs,
@@ -67,6 +73,7 @@ def run(method: str, seed: int, options: argparse.Namespace) -> gs.Run | None:
         out=path,
         overrides=recipe,
     )
+    return run.status == "finished"
 
 
 def row(method: str, runs: Sequence[gs.Run]) -> str:
@@ -116,16 +123,18 @@ def main() -> None:
     parser.add_argument("--augment", default="none")
     parser.add_argument("--table-only", action="store_true", help="train nothing")
     options = parser.parse_args()
+    for method in () if options.table_only else options.methods:
+        for seed in options.seeds:
+            if finished(method, seed, options) is None and not trained(method, seed, options):
+                return  # interrupted
     table = HEAD
-    for method in options.methods:
-        found = [run(method, seed, options) for seed in options.seeds]
-        finished = [each for each in found if each is not None and each.status == "finished"]
-        if len(finished) < len(found) and not options.table_only:
-            return  # interrupted
-        if finished:
-            table += row(method, finished)
-            print(table.splitlines()[-1], flush=True)
-    PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), table), encoding="utf-8")
+    for method in METHODS:
+        runs = [finished(method, seed, options) for seed in options.seeds]
+        if None not in runs:
+            table += row(method, [each for each in runs if each is not None])
+    print(table, end="")
+    if table != HEAD:
+        PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), table), encoding="utf-8")
 
 
 if __name__ == "__main__":
