@@ -32,7 +32,7 @@ _TRUTH = {"true": 1.0, "false": 0.0}
 _ABSENT = frozenset(("nan", "na", "n/a", "null", "none"))
 """What says that a number or a truth value is missing, in lower case; an empty cell always does."""
 
-Kind = Literal["whole", "number", "truth", "text", "other"]
+Kind = Literal["whole", "number", "truth", "text", "bytes", "other"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,8 @@ class Column:
     Attributes:
         name: Its name.
         kind: What its cells are.
-        values: Numbers as float64, NaN where one is missing; of ``text`` an array of str and None.
+        values: Numbers as float64, NaN where one is missing; of ``text`` an array of str and None,
+            of ``bytes`` one of bytes and None.
     """
 
     name: str
@@ -55,15 +56,21 @@ class Column:
     @property
     def missing(self) -> NDArray[np.bool_]:
         """Which cells are empty."""
-        if self.kind in ("text", "other"):
+        if self.kind in ("text", "bytes", "other"):
             return np.array([value is None for value in self.values], np.bool_)
         return np.asarray(np.isnan(self.values))
 
     @property
     def text(self) -> str:
         """What it holds, in words."""
-        words = {"whole": "whole numbers", "number": "numbers", "truth": "true and false"}
-        return words.get(self.kind, "text" if self.kind == "text" else "values of another kind")
+        words = {
+            "whole": "whole numbers",
+            "number": "numbers",
+            "truth": "true and false",
+            "text": "text",
+            "bytes": "bytes of files",
+        }
+        return words.get(self.kind, "values of another kind")
 
 
 RECENT: Recent[dict[str, Column]] = Recent()
@@ -205,4 +212,10 @@ def _typed(name: str, column: Any) -> Column:
     if types.is_decimal(kind):
         numbers = np.array([math.nan if v is None else float(v) for v in values])
         return Column(name, "number", numbers)
+    if types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        # how data sets with pictures are stored by the library `datasets`
+        packed = [None if value is None else value["bytes"] for value in values]
+        return Column(name, "bytes", _objects([value or None for value in packed]))
+    if types.is_binary(kind) or types.is_large_binary(kind):
+        return Column(name, "bytes", _objects([value or None for value in values]))
     return Column(name, "other", _objects(values))

@@ -87,9 +87,12 @@ class Form:
 
 
 class Names:
-    """Very many file names as one array of bytes: small, and shared by forked processes."""
+    """Very many file names as one array of bytes: small, and shared by forked processes.
 
-    def __init__(self, names: Iterable[str]) -> None:
+    It may as well hold the contents of files.
+    """
+
+    def __init__(self, names: Iterable[str | bytes]) -> None:
         encoded = [os.fsencode(name) for name in names]
         self._bytes = np.frombuffer(b"".join(encoded), np.uint8)
         self._ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
@@ -98,8 +101,12 @@ class Names:
         return len(self._ends) - 1
 
     def __getitem__(self, index: int) -> str:
+        return os.fsdecode(self.content(index))
+
+    def content(self, index: int) -> bytes:
+        """Return an entry as bytes."""
         first, last = int(self._ends[index]), int(self._ends[index + 1])
-        return os.fsdecode(self._bytes[first:last].tobytes())
+        return self._bytes[first:last].tobytes()
 
 
 class Pictures:
@@ -109,7 +116,10 @@ class Pictures:
         root: The folder that the names start from.
         form: What each of them becomes.
         index: For each row the number of its name.
+        is_filed: Whether each has a file of its own.
     """
+
+    is_filed = True
 
     def __init__(
         self, root: Path, names: Names, form: Form, index: NDArray[np.int64] | None = None
@@ -128,7 +138,7 @@ class Pictures:
 
     def at(self, index: NDArray[np.int64]) -> Pictures:
         """Return pictures of the same names and form, by the numbers of their names."""
-        return Pictures(self.root, self._names, self.form, index)
+        return type(self)(self.root, self._names, self.form, index)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -163,6 +173,20 @@ class Pictures:
             PictureError: If its file cannot be read or is no such picture.
         """
         return decode(self.read(row), self.form)
+
+
+class Packed(Pictures):
+    """Images whose files are in one table: `root` is the table, its names are their contents."""
+
+    is_filed = False
+
+    def name(self, row: int) -> str:
+        """Return the number of a row in the table, from 1."""
+        return f"row {int(self.index[row]) + 1}"
+
+    def read(self, row: int) -> bytes:
+        """Return the bytes of a row."""
+        return self._names.content(int(self.index[row]))
 
 
 def is_picture(name: str) -> bool:
@@ -256,7 +280,7 @@ def peek(data: bytes) -> tuple[int, int, int]:
 
 
 def find_form(
-    pictures: Iterable[Path], size: tuple[int, int] | None, channels: int | None
+    pictures: Iterable[Path | bytes], size: tuple[int, int] | None, channels: int | None
 ) -> Form | None:
     """Return the form of a set of pictures: what is stated, else what the files have.
 
@@ -264,7 +288,7 @@ def find_form(
     is in colour if any of the files looked at is.
 
     Args:
-        pictures: The files; see `spread`.
+        pictures: The files, or what is in them; see `spread`.
         size: Height and width that are asked for.
         channels: Channels that are asked for.
 
@@ -274,9 +298,9 @@ def find_form(
     if size is not None and channels is not None:
         return Form(channels, *size, is_resized=True, is_stated=True)
     found = []
-    for path in pictures:
+    for each in pictures:
         try:
-            found.append(peek(content(path)))
+            found.append(peek(each if isinstance(each, bytes) else content(each)))
         except PictureError:
             continue  # told when all files are read
     if not found:

@@ -68,9 +68,11 @@ def store(raw: Raw, section: Data, watch: Watch | None = None) -> tuple[Raw, Sto
     raw = raw.with_parts(parts)
     if keep:
         return raw, Storage(f"in memory, {bytes_text(_size(raw))}")
-    files = sum(len(part) for part in parts.values()) * len(names)
+    count_of = sum(len(part) for part in parts.values()) * len(names)
+    filed = all(_pictures(part, name).is_filed for part in parts.values() for name in names)
+    what = f"{count_of:,} files" if filed else f"{count_of:,} pictures in {raw.origin}"
     by = f"{count} worker{'s' if count != 1 else ''}" if count else "the main process"
-    return raw, Storage(f"streamed from {files:,} files by {by}", count)
+    return raw, Storage(f"streamed from {what} by {by}", count)
 
 
 def _pictures(part: Part, name: str) -> Pictures:

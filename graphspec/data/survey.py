@@ -82,9 +82,10 @@ def survey(pictures: Pictures, count: int, keep: bool, watch: Watch | None = Non
         mistakes={},
         pixels=np.empty(pictures.shape, np.uint8) if keep else None,
     )
-    stats = _stats(pictures)
+    stats = _stats(pictures) if pictures.is_filed else np.zeros((rows, 3), np.int64)
     place = _place(pictures)
-    known = np.zeros(rows, np.bool_) if keep else _recall(place, stats, found)
+    spared = pictures.is_filed and not keep
+    known = _recall(place, stats, found) if spared else np.zeros(rows, np.bool_)
     todo = np.flatnonzero(~known)
     size = max(1, min(INLINE // 4, _CHUNK_BYTES // pictures.form.bytes))
     chunks = [todo[first : first + size] for first in range(0, len(todo), size)]
@@ -99,7 +100,7 @@ def survey(pictures: Pictures, count: int, keep: bool, watch: Watch | None = Non
         done += len(chosen)
         if watch is not None:
             watch(done, len(todo))
-    if len(todo):
+    if len(todo) and pictures.is_filed:
         _remember(place, stats, found)
     return found
 

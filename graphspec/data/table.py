@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from graphspec.data import columns, download, targets
 from graphspec.data.columns import Column
-from graphspec.data.pictures import Form, Names, Pictures, find_form, is_picture, spread
+from graphspec.data.pictures import Form, Names, Packed, Pictures, find_form, is_picture, spread
 from graphspec.data.source import Part, Raw, Source, at_key
 from graphspec.data.splitting import divide
 from graphspec.data.table_targets import Target, refine, target
@@ -171,6 +171,8 @@ def _splits(path: Path, column: Column) -> NDArray[Any]:
 
 
 def _holds_pictures(column: Column) -> bool:
+    if column.kind == "bytes":
+        return True
     told = [value for value in column.values if value is not None] if column.kind == "text" else []
     return bool(told) and all(map(is_picture, told))
 
@@ -208,7 +210,7 @@ def _chosen(
 def _check_kinds(path: Path, name: str, own: Sequence[Column]) -> None:
     """Refuse columns that do not make one input."""
     others = [column for column in own if column.kind == "other"]
-    kinds = {"text" if column.kind == "text" else "numbers" for column in own}
+    kinds = {c.kind if c.kind in ("text", "bytes") else "numbers" for c in own}
     several = len(own) > 1 and any(map(_holds_pictures, own))
     if others or len(kinds) > 1 or several:
         listed = ", ".join(f"`{column.name}` ({column.text})" for column in own[:8])
@@ -225,8 +227,12 @@ def _forms(table: _Table, section: Data, folder: Path) -> dict[str, Form]:
         if not table.is_picture(name):
             continue
         names = [value for value in table.columns[first].values if value is not None]
-        some = (folder / names[row] for row in spread(len(names)))
+        packed = table.columns[first].kind == "bytes"
+        some = (names[r] if packed else folder / names[r] for r in spread(len(names)))
         form = find_form(some, size, section.channels)
+        if form is None and packed:
+            message = f"`{first}` of `{table.path}` holds bytes that are no image"
+            raise fail(Code.DATA_MISMATCH, message, "store the contents of image files")
         if form is None:
             message = f"no picture of `{table.path}` is there, such as `{folder / names[0]}`"
             hint = f"paths are taken from `{folder}`; `--data-root DIR` names another folder"
@@ -260,7 +266,9 @@ def _raw(table: _Table, forms: Mapping[str, Form], folder: Path, section: Data) 
             column = table.columns[own[0]]
             kept &= ~_absent(table, column, section.corrupt == "skip", warnings)
             names = Names(value or "" for value in column.values)
-            inputs[name] = Pictures(folder, names, forms[name])
+            packed = column.kind == "bytes"
+            make = Packed if packed else Pictures
+            inputs[name] = make(table.path if packed else folder, names, forms[name])
         elif table.columns[own[0]].kind == "text":
             inputs[name] = np.stack([_codes(table, table.columns[c]) for c in own], 1)
         else:

@@ -53,7 +53,7 @@ def target(path: Path, name: str, own: Sequence[Column], task: Task) -> Target:
     """
     kind = task.type or _suggested(own)
     names = tuple(column.name for column in own)
-    if any(column.kind == "other" for column in own) or kind == "segmentation":
+    if any(column.kind in ("bytes", "other") for column in own) or kind == "segmentation":
         raise _unfit(path, name, own, kind, "text or numbers, one row a sample")
     values: NDArray[Any]
     if kind == "multilabel":

@@ -272,3 +272,38 @@ def test_no_table(folder: Path, codes_of: Callable) -> None:
     Path("t.csv").mkdir()
     assert codes_of(lambda: describe(section(), TASKS))[0] == [Code.FILE_UNREADABLE]
     assert codes_of(lambda: describe(Data(source="table"), TASKS))[0] == [Code.MISSING_KEY]
+
+
+def test_pictures_in_the_table_itself(folder: Path, codes_of: Callable) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    names = ["a.png", "b.png", "sub/c.png", "d.png"]
+    contents = [Path(name).read_bytes() for name in names]
+    plain = pyarrow.table({"photo": contents, "y": [0, 1, 0, 1]})
+    as_datasets = pyarrow.table({
+        "photo": [{"bytes": each, "path": None} for each in contents], "y": [0, 1, 0, 1],
+    })  # fmt: skip
+    for table in (plain, as_datasets):
+        parquet.write_table(table, "p.parquet")
+        for mode in ("ram", "stream"):
+            where = Data(source="table", path="p.parquet", test=0.0, validation=0.0,
+                         memory=mode, workers=1)  # type: ignore[arg-type] # fmt: skip
+            data = load(where, 0, {"y": Task()})
+            assert data.signature.inputs == {"image": InputSpec((1, 4, 4))}
+            (batch,) = Batches(data.train, data, batch_size=9, normalize="unit").epoch(0)
+            for row, name in zip(batch.inputs["image"][:, 0], names, strict=True):
+                pixels = np.asarray(Image.open(name))
+                np.testing.assert_allclose(row * 255, pixels, atol=1e-3)
+    assert data.storage.text == "streamed from 4 pictures in p.parquet by 1 worker"
+    broken = [*contents[:2], contents[2][:40], None]
+    parquet.write_table(pyarrow.table({"photo": broken, "y": [0, 1, 0, 1]}), "p.parquet")
+    options = {"source": "table", "path": "p.parquet", "test": 0.0, "validation": 0.0}
+    skipped = load(Data(**options, corrupt="skip"), 0, {"y": Task()})
+    assert len(skipped.train) == 2
+    parquet.write_table(pyarrow.table({"photo": broken[:3], "y": [0, 1, 0]}), "p.parquet")
+    text = codes_of(lambda: load(Data(**options), 0, {"y": Task()}))[1]
+    assert "`p.parquet/row 3` is no sound image" in text
+    parquet.write_table(pyarrow.table({"photo": [b"x", b"y"], "y": [0, 1]}), "p.parquet")
+    text = codes_of(lambda: load(Data(**options), 0, {"y": Task()}))[1]
+    assert "`photo` of `p.parquet` holds bytes that are no image" in text
