@@ -29,6 +29,7 @@ _EXPORTS = {
     "load": "graphspec.compiler",
     "load_plugin": "graphspec.ops.plugins",
     "op": "graphspec.ops.custom",
+    "predict": "graphspec.training.predict",
     "reachability": "graphspec.compiler",
     "register_source": "graphspec.data.sources",
     "render": "graphspec.compiler",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from graphspec.training.export import export as export
     from graphspec.training.listing import runs as runs
     from graphspec.training.overview import describe_data as describe_data
+    from graphspec.training.predict import predict as predict
     from graphspec.training.probe import check as check
     from graphspec.training.run import Run as Run
     from graphspec.training.run import evaluate as evaluate

@@ -31,6 +31,7 @@ from graphspec.cli import (
     mistakes,
     new,
     ops,
+    predict,
     render,
     resolve,
     runs,
@@ -91,7 +92,7 @@ app = typer.Typer(
 )
 for _command in (
     *(new, fmt, validate, resolve, summary, render, data, check),
-    *(train, runs, evaluate, export, eject, import_, ops, schema),
+    *(train, runs, evaluate, predict, export, eject, import_, ops, schema),
 ):
     _name = _command.__name__.rpartition(".")[2].rstrip("_")  # `import` is a word of Python
     app.command(_name, epilog=_examples(*_command.EXAMPLES))(_command.command)

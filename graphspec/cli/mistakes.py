@@ -108,6 +108,8 @@ def _called(parameter: Any) -> str:
 
 def _example(command: str) -> str | None:
     word = command.rpartition(" ")[2]
+    if word == "predict":
+        return f"for example `{command} runs/NAME shirt.png`; `graphspec runs` lists the runs"
     if word == "evaluate":
         return "name the folder that `graphspec train` printed: `graphspec evaluate runs/NAME`"
     if word in _OWN_EXAMPLES:

@@ -110,7 +110,7 @@ class Batches:
         self._seed = seed
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._scales = {
-            name: _normalization(channels, normalize, self._device)
+            name: normalization(channels, normalize, self._device)
             for name, channels in dataset.channels.items()
         }
         self.samples = self._length = len(split)
@@ -184,13 +184,7 @@ class Batches:
         if self._is_augmented:
             own = () if name == "image" else (name,)
             values = self._augment(values, _generator(self._seed, epoch, number, *own))
-        return self._normalize(values, *self._scales[name])
-
-    def _normalize(self, images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        result = torch.empty(
-            images.shape, dtype=torch.float32, device=images.device, memory_format=self._format
-        )
-        return torch.addcmul(shift, images.float(), scale, out=result)
+        return normalized(values, *self._scales[name], self._format)
 
 
 @cache
@@ -236,10 +230,31 @@ def _label(values: Tensor, chosen: slice | Tensor) -> Tensor:
     return rows.to(_SERVED.get(rows.dtype, rows.dtype))
 
 
-def _normalization(
+def normalized(images: Tensor, scale: Tensor, shift: Tensor, form: torch.memory_format) -> Tensor:
+    """Return the input that images are.
+
+    Args:
+        images: Bytes of shape ``(N, C, H, W)``.
+        scale: What `normalization` gave.
+        shift: Likewise.
+        form: The memory order of the result.
+    """
+    result = torch.empty(
+        images.shape, dtype=torch.float32, device=images.device, memory_format=form
+    )
+    return torch.addcmul(shift, images.float(), scale, out=result)
+
+
+def normalization(
     channels: Channels, normalize: str, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Return scale and shift, each ``(1, C, 1, 1)``: pixel * scale + shift is the input."""
+    """Return scale and shift, each ``(1, C, 1, 1)``: pixel * scale + shift is the input.
+
+    Args:
+        channels: The constants.
+        normalize: ``standard`` or ``unit``, as in `Batches`.
+        device: Where they are needed.
+    """
     mean = torch.tensor(channels.mean, dtype=torch.float64)
     std = torch.tensor(channels.std, dtype=torch.float64)
     if normalize == "unit":

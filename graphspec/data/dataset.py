@@ -18,7 +18,7 @@ from torch import Tensor
 
 from graphspec.data import hierarchy, targets
 from graphspec.data.pictures import Pictures
-from graphspec.data.source import Files, Part, Raw, Source
+from graphspec.data.source import Encoding, Files, Part, Raw, Source
 from graphspec.data.splitting import hold_out, strata
 from graphspec.data.storage import Storage
 from graphspec.errors import Code, Diagnostic, Severity
@@ -80,6 +80,7 @@ class DataSet:
         origin: The folder or file they were read from.
         warnings: What the user should know about the files.
         storage: Where the samples are: in memory, or streamed.
+        encodings: For inputs from the columns of a table how they came about.
     """
 
     name: str
@@ -92,6 +93,7 @@ class DataSet:
     origin: str
     warnings: tuple[Diagnostic, ...] = ()
     storage: Storage = Storage()  # noqa: RUF009 - it is frozen
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)
 
     def with_tasks(self, borrowed: Mapping[str, TaskSpec]) -> DataSet:
         """Return the data set with more tasks, which are trained on labels that it has.
@@ -163,6 +165,7 @@ def assemble(
         origin=str(raw.origin),
         warnings=(*_warnings(source, raw, digest), *raw.warnings),
         storage=storage,
+        encodings=raw.encodings,
     )
 
 

@@ -90,6 +90,21 @@ class Part:
         return values
 
 
+@dataclass(frozen=True)
+class Encoding:
+    """How the cells of a table became an input.
+
+    Attributes:
+        columns: Its columns.
+        words: For each column of text its words, by their numbers; empty for numbers and pictures.
+        means: For each column of numbers what stands for a missing one; empty where none may miss.
+    """
+
+    columns: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...] = ()
+    means: tuple[float, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Raw:
     """What a source's files hold.
@@ -101,6 +116,7 @@ class Raw:
         differing: Names of the files whose checksum is not the official one.
         validation: The source's own validation split, or None where it has none.
         warnings: What the user should know of the files.
+        encodings: For inputs from the columns of a table how they came about.
     """
 
     train: Part
@@ -109,6 +125,7 @@ class Raw:
     differing: tuple[str, ...] = ()
     validation: Part | None = None
     warnings: tuple[Diagnostic, ...] = ()
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, Part]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from graphspec.data import columns, download, targets
 from graphspec.data.columns import Column
 from graphspec.data.pictures import Form, Names, Packed, Pictures, find_form, is_picture, spread
-from graphspec.data.source import Part, Raw, Source, at_key
+from graphspec.data.source import Encoding, Part, Raw, Source, at_key
 from graphspec.data.splitting import divide
 from graphspec.data.table_targets import Target, refine, target
 from graphspec.data.tree import SPLITS
@@ -61,7 +61,7 @@ class _Table:
     def is_picture(self, name: str) -> bool:
         """Return whether an input is pictures."""
         first = self.columns[self.inputs[name][0]]
-        return _holds_pictures(first)
+        return holds_pictures(first)
 
 
 def configure(section: Data, tasks: Mapping[str, Task]) -> Source:
@@ -170,7 +170,8 @@ def _splits(path: Path, column: Column) -> NDArray[Any]:
     return np.array(names)
 
 
-def _holds_pictures(column: Column) -> bool:
+def holds_pictures(column: Column) -> bool:
+    """Return whether a column is pictures: names of their files, or what is in them."""
     if column.kind == "bytes":
         return True
     told = [value for value in column.values if value is not None] if column.kind == "text" else []
@@ -190,7 +191,7 @@ def _chosen(
             _check_kinds(path, name, [found[column] for column in names])
         return own
     free = [column for name, column in found.items() if name not in used]
-    pictures = [column.name for column in free if _holds_pictures(column)]
+    pictures = [column.name for column in free if holds_pictures(column)]
     inputs: dict[str, tuple[str, ...]]
     inputs = {"image": (pictures[0],)} if len(pictures) == 1 else {n: (n,) for n in pictures}
     wrong = next((name for name in inputs if not (name.isascii() and name.isidentifier())), None)
@@ -211,7 +212,7 @@ def _check_kinds(path: Path, name: str, own: Sequence[Column]) -> None:
     """Refuse columns that do not make one input."""
     others = [column for column in own if column.kind == "other"]
     kinds = {c.kind if c.kind in ("text", "bytes") else "numbers" for c in own}
-    several = len(own) > 1 and any(map(_holds_pictures, own))
+    several = len(own) > 1 and any(map(holds_pictures, own))
     if others or len(kinds) > 1 or several:
         listed = ", ".join(f"`{column.name}` ({column.text})" for column in own[:8])
         message = f"the input `{name}` cannot be made of {listed} of `{path}`"
@@ -307,6 +308,11 @@ def _codes(table: _Table, column: Column) -> NDArray[np.int64]:
     return codes.reshape(-1).astype(np.int64)
 
 
+def _words(column: Column) -> tuple[str, ...]:
+    """Return the texts of a column, by their numbers."""
+    return tuple(map(str, np.unique(column.values.astype(str))))
+
+
 def _lacking(table: _Table, own: Sequence[Column]) -> Exception:
     column = next(each for each in own if each.missing.any())
     rows = np.flatnonzero(column.missing) + 1
@@ -322,8 +328,11 @@ def _lacking(table: _Table, own: Sequence[Column]) -> Exception:
 def _filled(table: _Table, forms: Mapping[str, Form], raw: Raw, by_mean: bool) -> Raw:
     """Return the splits with numbers as float32, and without gaps."""
     parts = raw.parts
+    encodings = {}
     for name, own in table.inputs.items():
         if name in forms or table.columns[own[0]].kind == "text":
+            texts = () if name in forms else tuple(_words(table.columns[c]) for c in own)
+            encodings[name] = Encoding(own, texts)
             continue
         numbers = {split: np.asarray(part.inputs[name]) for split, part in parts.items()}
         if not by_mean and any(np.isnan(values).any() for values in numbers.values()):
@@ -331,6 +340,7 @@ def _filled(table: _Table, forms: Mapping[str, Form], raw: Raw, by_mean: bool) -
         known = ~np.isnan(numbers["train"])
         sums = np.where(known, numbers["train"], 0).sum(0)
         means = sums / np.maximum(known.sum(0), 1)
+        encodings[name] = Encoding(own, means=tuple(means.tolist()) if by_mean else ())
         for split, values in numbers.items():
             gaps = np.isnan(values)
             with np.errstate(over="ignore"):  # what float32 cannot hold is told as not finite
@@ -339,7 +349,7 @@ def _filled(table: _Table, forms: Mapping[str, Form], raw: Raw, by_mean: bool) -
             more = {f"{name}_missing": gaps.astype(np.float32)} if by_mean else {}
             part = parts[split]
             parts[split] = replace(part, inputs={**part.inputs, name: filled, **more})
-    return raw.with_parts(parts)
+    return replace(raw.with_parts(parts), encodings=encodings)
 
 
 def _unconfigured(_root: Path | None) -> Raw:

@@ -68,11 +68,12 @@ def describe(device: torch.device) -> str:
 
 
 @contextmanager
-def explained_memory(batch_size: int) -> Iterator[None]:
+def explained_memory(batch_size: int, remedy: str | None = None) -> Iterator[None]:
     """Turn running out of memory inside the block into a diagnostic.
 
     Args:
         batch_size: The recipe's batch size, which the hint names.
+        remedy: What to do instead of lowering that.
 
     Raises:
         SpecError: ``out-of-memory``.
@@ -90,7 +91,7 @@ def explained_memory(batch_size: int) -> Iterator[None]:
             f"lower `train.batch_size` (now {batch_size}), e.g. "
             f"`--set train.batch_size={max(1, batch_size // 2)}`, or make the layers narrower"
         )
-        raise fail(Code.OUT_OF_MEMORY, message.rstrip("."), hint) from error
+        raise fail(Code.OUT_OF_MEMORY, message.rstrip("."), remedy or hint) from error
 
 
 def _count(name: str) -> int:

@@ -43,6 +43,8 @@ from graphspec.training.state import State, origin_of
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
     from graphspec.training.export import Exported
+    from graphspec.training.predict import Given
+    from graphspec.training.predictions import Prediction
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,12 @@ class Run:
         model: nn.Module = compiler.compile(setup.portable(spec, environment))
         model.load_state_dict(_weights(self.folder, checkpoint, spec)["model"])
         return model.eval()
+
+    def predict(self, given: Given, **options: Any) -> list[Prediction]:
+        """Ask the trained model about samples; see `graphspec.predict`."""
+        from graphspec.training.predict import predict
+
+        return predict(self, given, **options)
 
     def export(self, path: str | Path | None = None, **options: Any) -> Exported:
         """Write the trained model for other programs; see `graphspec.export`."""

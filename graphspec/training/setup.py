@@ -74,7 +74,7 @@ class Setup:
         """Build the model with its initial weights, on the device and in its memory order."""
         model: nn.Module = compiler.compile(self.graph, seed=self.recipe.seed)
         if self.recipe.channels_last:
-            _channels_last(model)
+            channels_last(model)
         return model.to(self.device)
 
     def site(self, model: nn.Module) -> Site:
@@ -209,7 +209,7 @@ def _remark(spec: Spec, data: DataSet, tasks: Mapping[str, TaskSpec], observer: 
             )
 
 
-def _channels_last(model: nn.Module) -> None:
+def channels_last(model: nn.Module) -> None:
     """Lay weights of two-dimensional convolutions out channels-last; `Module.to` refuses others."""
     for each in (*model.parameters(), *model.buffers()):
         if each.dim() == 4:

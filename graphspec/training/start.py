@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from graphspec import compiler
+from graphspec.data import readings
 from graphspec.errors import Code, SpecError
 from graphspec.training import devices, environment, folder, labelled
 from graphspec.training.assembly import Beginning
@@ -97,6 +98,8 @@ def write(made: Setup, job: Job, header: Header, takeover: Takeover | None = Non
             "samples": dict(header.samples),
             "warnings": [warning.message for warning in data.warnings],
             "signature": _signature(made),
+            "inputs": readings.described(data),
+            "names": {n: list(t.names) for n, t in data.signature.tasks.items() if t.names},
         },
         "class_weights": made.losses.class_weights,
         "init_from": None if takeover is None else takeover.plain(),

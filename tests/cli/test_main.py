@@ -49,6 +49,10 @@ SURFACE = {
     "evaluate": {
         "--split", "--checkpoint", "--data-root", "--device", "--plugin", "--format", "--help",
     },
+    "predict": {
+        "--top", "--checkpoint", "--batch-size", "--maps", "--device", "--plugin", "--format",
+        "--help",
+    },
     "export": {
         "--to", "--out", "--tasks", "--checkpoint", "--set", "--data", "--plugin", "--help",
     },
@@ -96,7 +100,7 @@ def test_no_command_shows_help_and_is_a_mistake(cli: Cli) -> None:
             ["trian", "arch5"],
             "error[bad-option]: there is no command `trian`\n"
             "   did you mean `train`? commands: new, fmt, validate, resolve, summary, render, "
-            "data, check, train, runs, evaluate, export, eject, import, ops, schema\n",
+            "data, check, train, runs, evaluate, predict, export, eject, import, ops, schema\n",
         ),
         (
             ["specs/arch5.yaml"],

@@ -23,6 +23,7 @@ PUBLIC = [
     "load",
     "load_plugin",
     "op",
+    "predict",
     "reachability",
     "register_source",
     "render",
