@@ -79,7 +79,7 @@ def command(
     plugins: Plugins = None,
     form: Annotated[Form, typer.Option("--format", help="How the result is written.")] = Form.TABLE,
 ) -> None:
-    """Say what the model of a run makes of samples; its data are not needed."""
+    """Say what the model of a run makes of samples."""
     from graphspec.cli import finding
     from graphspec.cli.progress import watching
     from graphspec.training.predict import predict
