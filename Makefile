@@ -52,6 +52,7 @@ golden: $(STAMP) ## renew golden files; review the diff
 
 bench: $(STAMP) ## compiled against hand-written: the time of a training step
 	$(BIN)/python benchmarks/step_time.py
+	$(BIN)/python benchmarks/bookkeeping.py
 
 wheel: $(STAMP) ## build the wheel into dist/
 	$(BIN)/python -m build --wheel

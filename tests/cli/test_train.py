@@ -78,6 +78,26 @@ def test_evaluate_something_else(
     assert hint.format(run=trained[0]) in done.err
 
 
+def test_weights_of_another_run(trained: tuple[Path, str], cli: Cli) -> None:
+    run, _ = trained
+    changed = ["--set", "nodes.coarse.from=flat", "--epochs", "1", "--out", "another"]
+    done = cli("train", "tiny.yaml", *changed, "--init-from", str(run))
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[4:7] == [
+        f"initial weights of {run} (best, epoch 1)",
+        "  took trunk, fine",
+        "  took 1 of 2 of coarse; weight: its shape is [6, 8] there and [6, 784] here",
+    ]
+    for words, expected in (
+        (["--nodes", "trunk"], "name a run with `--init-from RUN`"),
+        (["--init-from", str(run), "--nodes", "trnk"], "did you mean `trunk`"),
+        (["--init-from", str(run), "--resume"], "a run that goes on has its weights already"),
+    ):
+        failed = cli("train", "tiny.yaml", "--out", "no", *words)
+        assert failed.code == 2
+        assert expected in failed.err
+
+
 def test_a_finished_run_stays_and_can_be_taken_further(
     trained: tuple[Path, str], cli: Cli, tmp_path: Path
 ) -> None:

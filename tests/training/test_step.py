@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from graphspec.errors import SpecError
-from graphspec.language.learning import Average, Clip
+from graphspec.language.learning import Average, Clip, Schedule
 from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec
 from graphspec.training import compiling
@@ -25,6 +25,7 @@ from graphspec.training.losses import Losses
 from graphspec.training.metrics import Meter
 from graphspec.training.precision import Precision
 from graphspec.training.run import evaluate, train
+from graphspec.training.schedules import Pace, Scheduler
 from graphspec.training.shares import Shares
 from graphspec.training.state import State
 
@@ -249,6 +250,50 @@ def test_compiled_steps_learn_and_resume(spec: Path, tmp_path: Path) -> None:
     # dropout draws other numbers in compiled code
     assert run.metrics[0]["loss"] == pytest.approx(plain.metrics[0]["loss"], rel=0.3)
     assert weights(run)["model"].keys() == weights(plain)["model"].keys()
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_nothing_in_a_step_waits_for_the_device(
+    averaged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all that a recipe may ask for, but the scaler of fp16, which must look."""
+    given = batches(4)
+    model = Net()
+    recipe = Train(
+        accumulate=2,
+        clip=Clip(norm=1.0, value=0.5),
+        schedule=Schedule(name="OneCycleLR"),
+        precision="bf16",
+    )
+    state = State(model, torch.optim.Adam(model.parameters(), fused=True), Fixed({"t": 1.0}))
+    if averaged:
+        state.average = Averaged(model, Average())
+    assert recipe.schedule is not None
+    state.schedule = Scheduler(recipe.schedule, state.optimizer, recipe, Pace(1, 2))
+    job: Any = SimpleNamespace(
+        recipe=recipe, losses=LOSSES, forward=Precision("bf16", CPU).apply(model), train=given
+    )
+    meter, shares = Meter(TASKS, LOSSES, CPU), Shares()
+    waits: list[str] = []
+
+    def watched(name: str) -> Any:
+        original = getattr(torch.Tensor, name)
+
+        def method(self: torch.Tensor, *arguments: Any) -> Any:
+            waits.append(name)
+            return original(self, *arguments)
+
+        return method
+
+    with monkeypatch.context() as patch:
+        for name in ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__"):
+            patch.setattr(torch.Tensor, name, watched(name))
+        for batch in given:
+            steps.step(job, state, meter, shares, batch)
+    # torch's AveragedModel asks its count of updates twice each time, which is on the host
+    assert waits == ["__bool__"] * (2 * 2 if averaged else 0)
+    assert state.average is None or state.average._averaged.n_averaged.device == CPU
+    assert moved(state)[0].any()
 
 
 def test_deterministic_algorithms_are_put_back_and_explained() -> None:
