@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 from torch._functorch import config as functorch_config
+
+from graphspec.errors import Code, fail
 
 
 def compiled(model: nn.Module, device: torch.device) -> tuple[nn.Module, str | None]:
@@ -30,13 +35,39 @@ def compiled(model: nn.Module, device: torch.device) -> tuple[nn.Module, str | N
     return made, None
 
 
+@contextmanager
+def explained_compiling(asked: bool) -> Iterator[None]:
+    """Turn a model that cannot be compiled inside the block into a diagnostic.
+
+    Args:
+        asked: The recipe's ``compile``.
+
+    Raises:
+        SpecError: ``bad-value``.
+    """
+    if not asked:
+        yield
+        return
+    from torch._dynamo.exc import TorchDynamoException
+
+    try:
+        yield
+    except TorchDynamoException as error:
+        message = f"`compile: true`: torch.compile cannot compile this model: {_first_line(error)}"
+        raise fail(Code.BAD_VALUE, message, "write `compile: false`") from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0].rstrip(".")
+
+
 def _obstacle(device: str) -> str | None:
     """Return why torch.compile does not work here, or None."""
     try:
         torch.compile(_try)(torch.ones(8, device=device))
     except Exception as error:  # a compiler may be missing or fail in any way
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        return (lines or [type(error).__name__])[0].rstrip(".")
+        return _first_line(error)
     return None
 
 

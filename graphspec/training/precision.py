@@ -6,11 +6,15 @@ stay float32.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from graphspec.errors import Code, fail
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -36,6 +40,27 @@ class Precision:
         """Return what keeps small gradients of fp16 from vanishing; in others it does nothing."""
         enabled = self.name == "fp16"
         return torch.amp.GradScaler(self.device.type if enabled else "cpu", enabled=enabled)
+
+
+@contextmanager
+def explained_precision(name: str) -> Iterator[None]:
+    """Turn an op that a precision does not have inside the block into a diagnostic.
+
+    Args:
+        name: The recipe's ``precision``.
+
+    Raises:
+        SpecError: ``bad-value``.
+    """
+    try:
+        yield
+    except (RuntimeError, NotImplementedError) as error:
+        text = (str(error).splitlines() or [""])[0]
+        if name not in _DTYPES or "not implemented for" not in text:
+            raise
+        others = "`float32`" if name == "bf16" else "`bf16` or `float32`"
+        message = f"`precision: {name}` does not suit the model on this device: {text}"
+        raise fail(Code.BAD_VALUE, message, f"use {others}") from error
 
 
 class Mixed(nn.Module):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,19 +29,21 @@ from graphspec.training import (
 )
 from graphspec.training import checkpoint as checkpoints
 from graphspec.training.assembly import InitFrom
+from graphspec.training.compiling import explained_compiling
 from graphspec.training.determinism import deterministic
 from graphspec.training.evaluation import evaluate as measure_split
 from graphspec.training.interrupts import Interrupts
 from graphspec.training.job import Job
 from graphspec.training.loop import fit
 from graphspec.training.observer import Header, Observer, Record, Silent
-from graphspec.training.precision import Precision
+from graphspec.training.precision import Precision, explained_precision
 from graphspec.training.resume import Changes
 from graphspec.training.setup import Setup
 from graphspec.training.state import State, origin_of
 
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
+    from graphspec.language.recipe import Train
     from graphspec.training.export import Exported
     from graphspec.training.predict import Given
     from graphspec.training.predictions import Prediction
@@ -339,12 +341,23 @@ def _run(made: Setup, job: Job, state: State, header: Header) -> Run:
     with loggers.listening(job.observer, job.recipe.loggers, job.folder, told) as observer:
         job = replace(job, observer=observer)
         observer.start(header)
-        with deterministic(job.recipe.deterministic):
+        with _explained(job.recipe):
             summary = results.conclude(job, state, made) if fit(job, state) else None
         if summary is None:
             summary = results.finish(job, results.summarise(job, state, made, "interrupted"))
         observer.end(summary)
     return Run(job.folder, summary)
+
+
+@contextmanager
+def _explained(recipe: Train) -> Iterator[None]:
+    """Run with the algorithms that a recipe asks for; tell in its words what they cannot do."""
+    with (
+        deterministic(recipe.deterministic),
+        explained_precision(recipe.precision),
+        explained_compiling(recipe.compile),
+    ):
+        yield
 
 
 def _private_random_numbers(device: torch.device) -> Any:

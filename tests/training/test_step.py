@@ -19,11 +19,12 @@ from graphspec.training import compiling
 from graphspec.training import step as steps
 from graphspec.training.balancing.balancer import Fixed
 from graphspec.training.check import checked
+from graphspec.training.compiling import explained_compiling
 from graphspec.training.determinism import deterministic
 from graphspec.training.ema import Averaged
 from graphspec.training.losses import Losses
 from graphspec.training.metrics import Meter
-from graphspec.training.precision import Precision
+from graphspec.training.precision import Precision, explained_precision
 from graphspec.training.run import evaluate, train
 from graphspec.training.schedules import Pace, Scheduler
 from graphspec.training.shares import Shares
@@ -250,6 +251,20 @@ def test_compiled_steps_learn_and_resume(spec: Path, tmp_path: Path) -> None:
     # dropout draws other numbers in compiled code
     assert run.metrics[0]["loss"] == pytest.approx(plain.metrics[0]["loss"], rel=0.3)
     assert weights(run)["model"].keys() == weights(plain)["model"].keys()
+
+
+def test_what_a_precision_or_a_compiler_cannot_do_is_told() -> None:
+    from torch._dynamo.exc import TorchDynamoException
+
+    missing = "\"foo_cpu\" not implemented for 'Half'"
+    with pytest.raises(SpecError, match="use `bf16` or `float32`"), explained_precision("fp16"):
+        raise RuntimeError(missing)
+    with pytest.raises(RuntimeError, match="foo_cpu"), explained_precision("float32"):
+        raise RuntimeError(missing)
+    with pytest.raises(SpecError, match="write `compile: false`"), explained_compiling(True):
+        raise TorchDynamoException(missing)
+    with pytest.raises(TorchDynamoException), explained_compiling(False):
+        raise TorchDynamoException(missing)
 
 
 @pytest.mark.parametrize("averaged", [False, True])
