@@ -115,6 +115,7 @@ class Code(str, Enum):
     CANNOT_WRITE = "cannot-write"
     DISK_FULL = "disk-full"
     LOSS_NOT_FINITE = "loss-not-finite"
+    PROCESS_LOST = "process-lost"
     RENDER_FAILED = "render-failed"
     EXPORT_FAILED = "export-failed"
     CANNOT_EJECT = "cannot-eject"

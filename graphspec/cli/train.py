@@ -100,6 +100,12 @@ def command(
             show_default=False,
         ),
     ] = None,
+    devices: Annotated[
+        int,
+        typer.Option(
+            "--devices", metavar="N", min=1, help="Devices of this machine that train together."
+        ),
+    ] = 1,
     plugins: Plugins = None,
 ) -> int:
     """Train a spec into a run folder: weights, curves, report."""
@@ -111,14 +117,15 @@ def command(
             message = "a run that goes on has its weights already"
             raise fail(Code.BAD_OPTION, message, "leave `--init-from` and `--nodes` away")
         spec, folder = _resumed(words or [], out, data, asked)
-        return _end(_go_on(spec, folder, asked))
-    return _end(_begin(_single(words or []), out, asked, init_from, nodes))
+        return _end(_go_on(spec, folder, asked, devices))
+    return _end(_begin(_single(words or []), out, asked, devices, init_from, nodes))
 
 
 def _begin(
     spec: str,
     out: str | None,
     asked: Sequence[Override],
+    devices: int,
     init_from: str | None,
     nodes: str | None,
 ) -> Run:
@@ -130,11 +137,16 @@ def _begin(
     _refuse_run_folder(spec)
     with watching() as observer:
         return train(
-            checked(spec, asked).spec, out=out, init_from=init_from, nodes=nodes, observer=observer
+            checked(spec, asked).spec,
+            out=out,
+            init_from=init_from,
+            nodes=nodes,
+            devices=devices,
+            observer=observer,
         )
 
 
-def _go_on(spec: str | None, folder: Path, asked: Sequence[Override]) -> Run:
+def _go_on(spec: str | None, folder: Path, asked: Sequence[Override], devices: int) -> Run:
     """Go on with a run."""
     from graphspec.cli.progress import watching
     from graphspec.training.check import checked
@@ -144,7 +156,7 @@ def _go_on(spec: str | None, folder: Path, asked: Sequence[Override]) -> Run:
     # `train` takes plain values; here first, mistakes in them still point at the options.
     checked(folder / SPEC if spec is None else spec, asked)
     with watching() as observer:
-        return train(spec, resume=folder, observer=observer, **_arguments(asked))
+        return train(spec, resume=folder, observer=observer, devices=devices, **_arguments(asked))
 
 
 def _single(words: Sequence[str]) -> str:

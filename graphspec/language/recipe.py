@@ -76,6 +76,8 @@ class Train(Section):
     """Seed of weights, data order, augmentation, dropout and the validation split."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """How several devices share the model: each has all of it (`ddp`), or a part (`fsdp`)."""
     channels_last: bool = True
     """Keep images and convolution weights in channels-last memory order, which is faster."""
     fused: bool = True

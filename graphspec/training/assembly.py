@@ -9,7 +9,14 @@ import torch
 from torch import nn
 
 from graphspec.errors import Code, fail
+from graphspec.graph.assemble import seed_of
+from graphspec.graph.reachability import parameters
+from graphspec.language.balance import Conflicts
+from graphspec.language.recipe import Train
 from graphspec.training import compiling, conflicts, groups, optimizers
+from graphspec.training.distributed import strategy as strategies
+from graphspec.training.distributed.shards import Shards
+from graphspec.training.distributed.world import ALONE, World
 from graphspec.training.ema import Averaged
 from graphspec.training.groups import Freezing
 from graphspec.training.init_from import Takeover, take
@@ -22,8 +29,8 @@ from graphspec.training.setup import Setup
 from graphspec.training.state import State, origin_of
 
 
-def learning_batches(made: Setup) -> Stream:
-    """Return the batches to learn from.
+def learning_batches(made: Setup, world: World = ALONE) -> Stream:
+    """Return the batches to learn from; of several processes, each has its rows of them.
 
     Raises:
         SpecError: ``data-mismatch`` where there is not even one.
@@ -32,7 +39,12 @@ def learning_batches(made: Setup) -> Stream:
     if batches is None or not len(batches):
         message = f"the training split of `{made.data.name}` has too few samples for a step"
         raise fail(Code.DATA_MISMATCH, message, "lower `data.validation`")
-    return batches
+    if not world.together:
+        return batches
+    if made.recipe.batch_size < world.size:
+        message = f"`batch_size: {made.recipe.batch_size}` gives {world.size} processes too little"
+        raise fail(Code.BAD_VALUE, message, "each needs a sample of every batch")
+    return Shards(batches, world, made.recipe.batch_size)
 
 
 @dataclass(frozen=True)
@@ -63,21 +75,28 @@ class Beginning:
     takeover: Takeover | None = None
 
 
-def begin(made: Setup, steps: int, init: InitFrom | None = None) -> Beginning:
+def begin(made: Setup, steps: int, init: InitFrom | None = None, world: World = ALONE) -> Beginning:
     """Return what a run begins with.
 
     Args:
         made: What the run is made of.
         steps: Batches of an epoch.
         init: Where initial weights come from, if not from the seed alone.
+        world: The processes that train together.
 
     Raises:
-        SpecError: ``bad-argument`` if the schedule is too short for the run; those of
-            `graphspec.training.init_from.take`.
+        SpecError: ``bad-argument`` if the schedule is too short for the run, ``bad-value`` if the
+            recipe does not suit several processes; those of `graphspec.training.init_from.take`.
     """
     recipe = made.recipe
+    strategies.check(recipe, world)
     model = made.model()
     takeover = None if init is None else take(model, made.graph, init.source, init.nodes)
+    average = None if recipe.ema is None else Averaged(model, recipe.ema)
+    unreached = [name for name, p in parameters(made.graph).items() if not p.tasks]
+    strategy = strategies.make(recipe.strategy, model, world, unreached)
+    if strategy.name == "fsdp":
+        recipe = _of_parts(recipe)
     balancer = conflicts.watched(recipe, made.site(model))
     own = balancer.parameters()
     learned = groups.of_optimizer(recipe.groups, model)
@@ -88,11 +107,20 @@ def begin(made: Setup, steps: int, init: InitFrom | None = None) -> Beginning:
     if recipe.schedule is not None:
         pace = Pace(recipe.epochs, -(-steps // recipe.accumulate))
         schedule = Scheduler(recipe.schedule, optimizer, recipe, pace)
-    average = None if recipe.ema is None else Averaged(model, recipe.ema)
-    torch.manual_seed(recipe.seed)  # dropout; weights, order and augmentation have their own
+    # Dropout; weights, order and augmentation have their own.
+    torch.manual_seed(seed_of(recipe.seed, f"process {world.rank}") if world.rank else recipe.seed)
     scaler = Precision(recipe.precision, made.device).scaler()
-    state = State(model, optimizer, balancer, schedule, scaler, average)
+    state = State(model, optimizer, balancer, schedule, scaler, average, strategy)
     return Beginning(state, fused, takeover)
+
+
+def _of_parts(recipe: Train) -> Train:
+    """Return a recipe without what cannot be done with parameters that come in parts.
+
+    The gradients of single losses cannot be compared, and few fused optimizers know such tensors.
+    """
+    fused = recipe.fused and recipe.optimizer.name in ("Adam", "AdamW")
+    return recipe.model_copy(update={"conflicts": Conflicts(every=0), "fused": fused})
 
 
 def job_of(
@@ -119,7 +147,7 @@ def job_of(
         recipe=made.recipe,
         tasks=made.tasks,
         losses=made.losses,
-        forward=precision.apply(_stepping(made, state.model, observer)),
+        forward=precision.apply(state.strategy.caller(_stepping(made, state.model, observer))),
         precision=precision,
         freezing=Freezing(made.recipe.groups),
         train=batches,
@@ -128,6 +156,7 @@ def job_of(
         origin=origin_of(made.spec),
         observer=observer,
         stop=stop,
+        world=state.strategy.world,
     )
 
 

@@ -38,7 +38,7 @@ def save(value: Mapping[str, Any], path: Path) -> None:
 
 
 def keep(state: State, origin: Origin, run: Path, number: int) -> None:
-    """Save a state as ``last.pt`` and keep what that was.
+    """Save a state as ``last.pt`` and keep what that was; several processes must do it together.
 
     The old file gets a second name before the new one takes its place, so at no moment there is
     less than one whole state.
@@ -52,14 +52,22 @@ def keep(state: State, origin: Origin, run: Path, number: int) -> None:
     Raises:
         SpecError: ``disk-full`` or ``cannot-write``; the old states are still there.
     """
+    value = state.capture(origin)
+    with state.strategy.world.led() as leads:
+        if leads:
+            _replace(value, run, number, state.saved_step)
+    state.saved_step = state.global_step
+
+
+def _replace(value: Mapping[str, Any], run: Path, number: int, saved_step: int | None) -> None:
+    """Write ``last.pt`` and give what that was a second name."""
     last, kept = run / LAST, run / KEPT
-    moved = state.saved_step not in (None, state.global_step)
+    moved = saved_step not in (None, value["progress"]["global_step"])
     if number > 1 and moved and last.is_file():
         with explained_writing(kept):
             kept.mkdir(exist_ok=True)
-            _second_name(last, kept / f"step-{state.saved_step:09d}.pt")
-    save(state.capture(origin), last)
-    state.saved_step = state.global_step
+            _second_name(last, kept / f"step-{saved_step:09d}.pt")
+    save(value, last)
     for old in kept_states(run)[max(0, number - 1) :]:
         old.unlink(missing_ok=True)
 

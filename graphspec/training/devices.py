@@ -57,6 +57,18 @@ def resolve(name: str) -> torch.device:
     return device
 
 
+def check_count(kind: str, count: int) -> None:
+    """Refuse more devices than there are; processes on the CPU share its cores.
+
+    Raises:
+        SpecError: ``bad-device``.
+    """
+    if kind == "cpu" or count <= _count(kind):
+        return
+    message = f"`--devices {count}` asks for more than there are: {_count(kind)} of {kind}"
+    raise fail(Code.BAD_DEVICE, message, f"use `--devices {_count(kind)}` or `--device cpu`")
+
+
 def describe(device: torch.device) -> str:
     """Return what a reader calls the device, such as ``cuda:0 (NVIDIA A100)``."""
     if device.type == "cuda":

@@ -55,6 +55,8 @@ def _learning(recipe: Train) -> Iterator[Fact]:
 
 def _running(recipe: Train, job: Job) -> Iterator[Fact]:
     """Yield how steps are computed, where it is not the plain way."""
+    if job.world.together:
+        yield "processes", f"{job.world.size} ({recipe.strategy})"
     if recipe.precision != "float32":
         yield "precision", recipe.precision
     if recipe.compile:

@@ -165,7 +165,22 @@ class Gauges:
         self._present.copy_(state["present"])
         self._known.copy_(state["known"])
         for name, metric in self._metrics.items():
-            metric.load_state_dict(state["metrics"][name])
+            if name in state["metrics"]:
+                metric.load_state_dict(state["metrics"][name])
+
+    def summable(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return of a `state_dict` what may be added to that of other samples.
+
+        A metric whose sums are about a mean, as Pearson's, is left out, and then not defined.
+        """
+        from torchmetrics.utilities import dim_zero_sum
+
+        metrics = {
+            name: sums
+            for name, sums in state["metrics"].items()
+            if all(each is dim_zero_sum for each in self._metrics[name]._reductions.values())
+        }
+        return {**state, "metrics": metrics}
 
     def _labelled(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the samples that have a label; of a regression those that have all numbers."""
@@ -227,13 +242,14 @@ def _metric(task: TaskSpec, gauge: Gauge, exact: torch.dtype) -> Metric:
     if task.type == "regression":
         numbers = max(1, torch.Size(task.shape).numel())
         kind: Callable[..., Metric] = getattr(torchmetrics, gauge.kind)
-        made = kind(num_outputs=numbers, **gauge.options)
+        made = kind(num_outputs=numbers, sync_on_compute=False, **gauge.options)
         made.set_dtype(exact)
     else:
         kind = getattr(classification, gauge.kind)
         options = dict(gauge.options)
         if task.type == "multilabel" and task.partial:
             options["ignore_index"] = MISSING
-        made = kind(task.classes, validate_args=False, **options)
+        made = kind(task.classes, validate_args=False, sync_on_compute=False, **options)
+    # several processes bring their sums together themselves (`Meter.together`, `Divided`)
     made.persistent(True)
     return made

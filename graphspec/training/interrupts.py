@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
+
+ECHO_S = 2.0
+"""Within how many seconds a process of several hears the same Ctrl-C again."""
 
 
 class Interrupts:
@@ -13,15 +17,23 @@ class Interrupts:
 
     The loop looks at `requested` between steps: nothing is cut short in the middle of a step, an
     evaluation batch or a file. A second Ctrl-C raises KeyboardInterrupt as usual; files are
-    replaced atomically, so that is safe too. Outside the main thread, where Python allows no
-    signal handlers, the flag can only be set by hand.
+    replaced atomically, so that is safe too; within `ECHO_S` it counts as the first one heard
+    again: torchrun tells its processes of a Ctrl-C that the terminal has told them of. Outside the
+    main thread, where Python allows no signal handlers, the flag can only be set by hand.
 
     Attributes:
         requested: Whether the run should stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, together: bool = False) -> None:
+        """Prepare.
+
+        Args:
+            together: Whether the process trains with others.
+        """
         self.requested = False
+        self._echo_s = ECHO_S if together else 0.0
+        self._first = 0.0
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -43,6 +55,7 @@ class Interrupts:
         self._previous.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested and number == signal.SIGINT:
+        if not self.requested:
+            self.requested, self._first = True, time.monotonic()
+        elif number == signal.SIGINT and time.monotonic() - self._first >= self._echo_s:
             raise KeyboardInterrupt
-        self.requested = True

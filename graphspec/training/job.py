@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec
+from graphspec.training.distributed.world import ALONE, World
 from graphspec.training.groups import Freezing
 from graphspec.training.interrupts import Interrupts
 from graphspec.training.losses import Losses
@@ -63,6 +64,7 @@ class Job:
         origin: The topology, for the checkpoints.
         observer: Who is told.
         stop: Whether the user wants to stop.
+        world: The processes that train together.
     """
 
     folder: Path
@@ -78,6 +80,11 @@ class Job:
     origin: Origin
     observer: Observer
     stop: Interrupts = field(default_factory=Interrupts)
+    world: World = ALONE
+
+    def stops(self) -> bool:
+        """Return whether the run is to stop; several processes agree on it, so all must ask."""
+        return self.world.any(self.stop.requested)
 
     @property
     def spec_hash(self) -> str:

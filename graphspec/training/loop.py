@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 
 from graphspec.training import checkpoint, judging, schedules
+from graphspec.training.distributed.together import together
 from graphspec.training.evaluation import Evaluation, evaluate
 from graphspec.training.folder import BEST, append_conflicts, append_metrics
 from graphspec.training.groups import rates
@@ -46,31 +47,34 @@ def fit(job: Job, state: State) -> bool:
             save(job, state, "when it was interrupted")
             return False
         _close(job, state, [trained, *validated])
-    return not job.stop.requested
+    return not job.stops()
 
 
 def _epoch(job: Job, state: State, clock: Clock) -> Record | None:
     """Train to the end of the current epoch; None if interrupted. The means are in the state."""
     meter, shares = Meter(job.tasks, job.losses, job.device), Shares()
-    if state.totals:
+    if state.totals and job.world.leads:
         meter.load_state_dict(state.totals["meter"])
+    if state.totals:
         shares.load_state_dict(state.totals["shares"])
     pulse = Pulse(job, state, meter, clock)
+    stopped = False
     state.model.train()
     with job.freezing.during(state.epoch, state.model):
         if state.step < len(job.train):
             for batch in job.train.epoch(state.epoch, start=state.step):
                 step(job, state, meter, shares, batch)
                 pulse.beat()
-                if job.stop.requested:
+                stopped = job.stops()
+                if stopped:
                     break
                 if _is_due(job, state):
-                    _note(state, meter, shares, pulse)
+                    _note(job, state, meter, shares, pulse)
                     save(job, state, f"at step {state.step}")
-    scores = _note(state, meter, shares, pulse)
-    if job.stop.requested:
+    scores, samples = _note(job, state, meter, shares, pulse)
+    if stopped or job.stops():
         return None
-    record = _record(state, "train", scores, state.epoch_seconds, meter.samples)
+    record = _record(state, "train", scores, state.epoch_seconds, samples)
     return record | _weights(job, shares, scores) | rates(state.optimizer)
 
 
@@ -80,12 +84,15 @@ def _is_due(job: Job, state: State) -> bool:
     return every != "epoch" and not state.global_step % every and state.step < len(job.train)
 
 
-def _note(state: State, meter: Meter, shares: Shares, pulse: Pulse) -> dict[str, float]:
-    """Bring the running means into the state; return them."""
+def _note(
+    job: Job, state: State, meter: Meter, shares: Shares, pulse: Pulse
+) -> tuple[dict[str, float], int]:
+    """Bring the running means into the state; return them and the samples they are of."""
     state.epoch_seconds = pulse.seconds()
-    scores = pulse.checked_scores()
-    state.totals = {"meter": meter.state_dict(), "shares": shares.state_dict()}
-    return scores
+    pulse.checked_scores()
+    whole = meter.together(job.world)
+    state.totals = {"meter": whole.state_dict(), "shares": shares.state_dict()}
+    return whole.scores(), whole.samples
 
 
 def _weights(job: Job, shares: Shares, scores: Mapping[str, float]) -> dict[str, float]:
@@ -124,11 +131,11 @@ def measure(job: Job, state: State, stream: Stream, split: str) -> Evaluation | 
             epoch = min(state.epoch + 1, job.recipe.epochs)
             progress = Progress(split, epoch, job.recipe.epochs, batches, len(stream), {}, speed)
             job.observer.step(progress)
-        return not job.stop.requested
+        return not job.stops()
 
-    if job.stop.requested:
+    if job.stops():
         return None
-    model = job.precision.apply(state.judged)
+    model = together(job.precision.apply(state.judged), job.world)
     return evaluate(model, stream.epoch(0), job.losses, job.tasks, job.device, watch)
 
 
@@ -155,10 +162,13 @@ def _close(job: Job, state: State, records: list[Record]) -> None:
         state.finished = "early-stopping"
     elif state.epoch >= job.recipe.epochs:
         state.finished = "epochs"
-    append_metrics(job.folder, records)
-    append_conflicts(job.folder, state.epoch, conflicts)
-    if improved:
-        checkpoint.save(state.weights(job.origin), job.folder / BEST)
+    weights = state.weights(job.origin) if improved else None
+    with job.world.led() as leads:
+        if leads:
+            append_metrics(job.folder, records)
+            append_conflicts(job.folder, state.epoch, conflicts)
+            if weights is not None:
+                checkpoint.save(weights, job.folder / BEST)
     checkpoint.keep(state, job.origin, job.folder, job.recipe.checkpoint.keep)
     job.observer.epoch(records)
 

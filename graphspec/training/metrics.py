@@ -10,6 +10,8 @@ from torch import Tensor
 
 from graphspec.language.signature import TaskSpec
 from graphspec.training import gauges, measures
+from graphspec.training.distributed.together import added
+from graphspec.training.distributed.world import World
 from graphspec.training.gauges import Gauges
 from graphspec.training.losses import Losses
 from graphspec.training.statistics import statistics
@@ -106,6 +108,18 @@ class Meter:
             wanted = measures.of_task(task, "train")
             found |= {f"{name}/{each}": scores[each] for each in wanted if each in scores}
         return found
+
+    def together(self, world: World) -> Meter:
+        """Return a meter with the sums of all processes; all must ask."""
+        if not world.together:
+            return self
+        whole = Meter(self._tasks, self._losses, next(iter(self._loss.values())).device)
+        state = self.state_dict()
+        if self._gauges:
+            own = self._gauges.items()
+            state["gauges"] = {task: each.summable(state["gauges"][task]) for task, each in own}
+        whole.load_state_dict(added(world.gather(state)))
+        return whole
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums, so that a run that is resumed in an epoch goes on with its means."""

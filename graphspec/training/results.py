@@ -33,10 +33,12 @@ def conclude(job: Job, state: State, setup: Setup) -> dict[str, Any] | None:
     Returns:
         The summary, or None if the evaluation was interrupted.
     """
-    from graphspec.training import curves, report
-
-    best = checkpoint.load(job.folder / folder.BEST, job.origin)
-    state.judged.load_state_dict(best["model"])
+    best: dict[str, Any] = {}
+    with job.world.led() as leads:
+        if leads:
+            best = checkpoint.load(job.folder / folder.BEST, job.origin)
+    best = job.world.lead(best)
+    state.strategy.load_model_state(state.judged, best["model"])
     found: dict[str, Evaluation] = {}
     for split in ("validation", "test"):
         stream = setup.batches(split)
@@ -46,6 +48,24 @@ def conclude(job: Job, state: State, setup: Setup) -> dict[str, Any] | None:
         if evaluation is None:
             return None
         found[split] = evaluation
+    summary: dict[str, Any] | None = None
+    with job.world.led() as leads:
+        if leads:
+            summary = _written(job, state, setup, best, found)
+    concluded: dict[str, Any] = job.world.lead(summary)
+    return concluded
+
+
+def _written(
+    job: Job,
+    state: State,
+    setup: Setup,
+    best: dict[str, Any],
+    found: dict[str, Evaluation],
+) -> dict[str, Any]:
+    """Write what the best weights reach; return the summary."""
+    from graphspec.training import curves, report
+
     if "test" in found:
         record = _test_record(best, found["test"])
         folder.append_metrics(job.folder, [record])

@@ -170,7 +170,9 @@ def restore(run: Path, state: State, spec: Spec, epochs_asked: bool, observer: O
         state.finished = None
     elif state.finished is None and state.epoch >= spec.train.epochs and not state.step:
         state.finished = "epochs"  # only the test split was missing
-    folder.rewind(run, state.epoch)
+    with state.strategy.world.led() as leads:
+        if leads:
+            folder.rewind(run, state.epoch)
 
 
 def is_complete(run: Path, epochs: int, epochs_asked: bool) -> bool:

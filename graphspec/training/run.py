@@ -6,18 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
 from graphspec import compiler
 from graphspec.errors import Code, did_you_mean, fail
-from graphspec.ops import provenance
+from graphspec.ops import plugins, provenance
 from graphspec.training import (
     allocator,
     assembly,
-    devices,
     environment,
     folder,
     kinship,
@@ -28,9 +27,12 @@ from graphspec.training import (
     start,
 )
 from graphspec.training import checkpoint as checkpoints
+from graphspec.training import devices as devices_
 from graphspec.training.assembly import InitFrom
 from graphspec.training.compiling import explained_compiling
 from graphspec.training.determinism import deterministic
+from graphspec.training.distributed import launch
+from graphspec.training.distributed.world import World, is_worker, joined
 from graphspec.training.evaluation import evaluate as measure_split
 from graphspec.training.interrupts import Interrupts
 from graphspec.training.job import Job
@@ -128,6 +130,7 @@ def train(
     nodes: str | Sequence[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     observer: Observer | None = None,
+    devices: int | None = None,
 ) -> Run:
     """Train a spec, or go on with a run.
 
@@ -149,6 +152,8 @@ def train(
         nodes: Patterns of what to take over, such as ``["conv_layers", "fc*"]``; None for all.
         overrides: Further values of the spec, e.g. ``{"width": 16, "train.lr": 1e-3}``.
         observer: Who is told how it goes; nobody by default.
+        devices: How many devices of this machine train together, each with a process of its own
+            that imports the calling script again.
 
     Returns:
         The run; its status is ``finished`` or ``interrupted``.
@@ -156,55 +161,134 @@ def train(
     Raises:
         SpecError: With the mistakes of spec, data and options, and for what can go wrong later:
             ``run-exists``, ``run-mismatch``, ``bad-checkpoint``, ``loss-not-finite``,
-            ``out-of-memory``, ``disk-full``, ``cannot-write``; ``unknown-node`` for a pattern in
-            ``nodes`` that means nothing.
+            ``out-of-memory``, ``disk-full``, ``cannot-write``, ``process-lost``; ``unknown-node``
+            for a pattern in ``nodes`` that means nothing.
 
     Example:
         >>> run = train("arch5", data="fashion-mini", epochs=3)  # doctest: +SKIP
         >>> run.summary["tasks"]["fine"]["test"]["top1"]  # doctest: +SKIP
         0.83
     """
-    watcher: Observer = observer or Silent()
     root = None if data_root is None else str(data_root)
     changes = Changes(data, root, epochs, seed, device, dict(overrides or {}))
     init = _init(init_from, nodes, resume)
-    if resume is not None:
-        return _resume(spec, Path(resume), None if out is None else Path(out), changes, watcher)
-    if spec is None:
+    asked = Asked(
+        spec,
+        None if out is None else Path(out),
+        None if resume is None else Path(resume),
+        changes,
+        init,
+    )
+    watcher: Observer = observer or Silent()
+    if devices is not None and devices > 1 and not is_worker():
+        kind = _device(asked)
+        devices_.check_count(kind, devices)
+        work = Work(asked, tuple(p.name for p in plugins.loaded() if not p.package))
+        return cast(Run, launch.run(work, devices, kind, watcher))
+    return _train(asked, watcher)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `train` is asked for.
+
+    Attributes:
+        spec: The spec, or None where a run is resumed with its own.
+        out: The folder of the run.
+        resume: The folder of a run to go on with.
+        changes: What differs from the spec.
+        init: Where initial weights come from, if not from the seed alone.
+    """
+
+    spec: Spec | str | Path | None
+    out: Path | None
+    resume: Path | None
+    changes: Changes
+    init: InitFrom | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """`train` as one process of several does it.
+
+    Attributes:
+        asked: What is asked for.
+        plugins: The plugins that the parent has loaded.
+    """
+
+    asked: Asked
+    plugins: tuple[str, ...]
+
+    def __call__(self, world: World, observer: Observer) -> Run:
+        """Train together with the others."""
+        for name in self.plugins:
+            plugins.load_plugin(name)
+        return _train(self.asked, observer)
+
+
+def _train(asked: Asked, observer: Observer) -> Run:
+    """Train in this process, alone or with others that do the same."""
+    kind = _device(asked)
+    with joined(kind) as world:
+        watcher = observer if world.leads else Silent()
+        if asked.resume is None and world.restarts and asked.out is not None:
+            begun = world.lead(folder.is_run(asked.out))
+            asked = replace(asked, resume=asked.out if begun else None)
+        if asked.resume is not None:
+            return _resume(asked, asked.resume, world, watcher)
+        return _begin(asked, world, watcher)
+
+
+def _device(asked: Asked) -> str:
+    """Return the type of the device, after a look at the whole spec."""
+    if asked.spec is None and asked.resume is None:
         raise fail(Code.BAD_OPTION, "there is nothing to train", "name a spec or a run to resume")
-    target = None if out is None else Path(out)
-    if target is not None:
-        folder.check_free(target)
-    checked = setup.load(spec, changes.paths(), watcher)
+    if asked.resume is not None:
+        folder.require_run(asked.resume)
+        spec = resume.resumed_spec(asked.spec, asked.resume, asked.changes)
+    else:
+        assert asked.spec is not None
+        spec = setup.load(asked.spec, asked.changes.paths(), Silent()).spec
+    return devices_.resolve(spec.train.device).type
+
+
+def _begin(asked: Asked, world: World, watcher: Observer) -> Run:
+    """Train in a new folder."""
+    assert asked.spec is not None
+    with world.led() as leads:
+        if leads and asked.out is not None:
+            folder.check_free(asked.out)
+    checked = setup.load(asked.spec, asked.changes.paths(), watcher)
     recipe = checked.spec.train
     threshold = allocator.tune() if recipe.tune_allocator else None
-    with Interrupts() as stop, devices.explained_memory(recipe.batch_size):
+    with Interrupts(world.together) as stop, devices_.explained_memory(recipe.batch_size):
         made = setup.prepare(checked, watcher)
         with _private_random_numbers(made.device):
-            batches = assembly.learning_batches(made)
-            begun = assembly.begin(made, len(batches), init)
-            run_folder = folder.create(target, made.spec.name)
+            batches = assembly.learning_batches(made, world)
+            begun = assembly.begin(made, len(batches), asked.init, world)
+            run_folder = Path()
+            with world.led() as leads:
+                if leads:
+                    run_folder = folder.create(asked.out, made.spec.name)
+            run_folder = world.lead(run_folder)
             job = assembly.job_of(made, begun.state, batches, run_folder, watcher, stop)
             header = start.describe(made, job, begun, threshold)
             # The state first: a folder that counts as a run has one.
             checkpoints.keep(begun.state, job.origin, run_folder, 1)
-            start.write(made, job, header, begun.takeover)
+            with world.led() as leads:
+                if leads:
+                    start.write(made, job, header, begun.takeover)
             return _run(made, job, begun.state, header)
 
 
-def _resume(
-    spec: Spec | str | Path | None,
-    run: Path,
-    out: Path | None,
-    changes: Changes,
-    observer: Observer,
-) -> Run:
+def _resume(asked_of: Asked, run: Path, world: World, observer: Observer) -> Run:
     """Go on with a run."""
+    out, changes = asked_of.out, asked_of.changes
     folder.require_run(run)
     if out is not None and out.resolve() != run.resolve():
         message = f"a run goes on in its own folder `{run}`, not in `{out}`"
         raise fail(Code.BAD_OPTION, message, "leave `--out` away")
-    own = resume.resumed_spec(spec, run, changes)
+    own = resume.resumed_spec(asked_of.spec, run, changes)
     asked = changes.epochs is not None or "train.epochs" in changes.overrides
     if resume.is_complete(run, own.train.epochs, asked):
         found = Run.open(run)
@@ -216,7 +300,7 @@ def _resume(
         return found
     checked = setup.load(own, {}, observer)
     threshold = allocator.tune() if own.train.tune_allocator else None
-    with Interrupts() as stop, devices.explained_memory(own.train.batch_size):
+    with Interrupts(world.together) as stop, devices_.explained_memory(own.train.batch_size):
         made = setup.prepare(checked, observer)
         described = folder.read_json(run / folder.ENVIRONMENT)
         for text in provenance.changes(described):
@@ -229,16 +313,18 @@ def _resume(
             raise fail(Code.RUN_MISMATCH, message, hint)
         resume.require_weights(run, described)
         with _private_random_numbers(made.device):
-            batches = assembly.learning_batches(made)
-            begun = assembly.begin(made, len(batches))
+            batches = assembly.learning_batches(made, world)
+            begun = assembly.begin(made, len(batches), world=world)
             state = begun.state
             resume.restore(run, state, own, asked, observer)
             job = assembly.job_of(made, state, batches, run, observer, stop)
             header = start.describe(made, job, begun, threshold)
             again = environment.collect(Path.cwd()) | {"epoch": state.epoch, "step": state.step}
             described["resumed"] = [*described.get("resumed", []), again]
-            folder.write_json(run / folder.ENVIRONMENT, described)
-            folder.write_text(run / folder.SPEC, own.resolved_yaml())
+            with world.led() as leads:
+                if leads:
+                    folder.write_json(run / folder.ENVIRONMENT, described)
+                    folder.write_text(run / folder.SPEC, own.resolved_yaml())
             return _run(made, job, state, header)
 
 
@@ -278,7 +364,7 @@ def evaluate(
     checked = setup.load(path / folder.SPEC, changes.paths(), observer or Silent())
     spec = checked.spec
     saved = _weights(path, checkpoint, spec)
-    with devices.explained_memory(spec.train.batch_size):
+    with devices_.explained_memory(spec.train.batch_size):
         made = setup.prepare(checked, observer or Silent())
         described = folder.read_json(path / folder.ENVIRONMENT)
         for text in provenance.changes(described):
@@ -338,13 +424,18 @@ def _init(
 def _run(made: Setup, job: Job, state: State, header: Header) -> Run:
     """Train to the end and conclude; an interruption at any point leaves a resumable folder."""
     told = loggers.configuration(made.spec)
-    with loggers.listening(job.observer, job.recipe.loggers, job.folder, told) as observer:
+    names = job.recipe.loggers if job.world.leads else []
+    with loggers.listening(job.observer, names, job.folder, told) as observer:
         job = replace(job, observer=observer)
         observer.start(header)
         with _explained(job.recipe):
             summary = results.conclude(job, state, made) if fit(job, state) else None
         if summary is None:
-            summary = results.finish(job, results.summarise(job, state, made, "interrupted"))
+            with job.world.led() as leads:
+                if leads:
+                    asked = results.summarise(job, state, made, "interrupted")
+                    summary = results.finish(job, asked)
+            summary = cast("dict[str, Any]", job.world.lead(summary))
         observer.end(summary)
     return Run(job.folder, summary)
 

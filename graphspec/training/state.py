@@ -14,15 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from graphspec.training import optimizers
+from graphspec.graph.assemble import seed_of
 from graphspec.training.balancing.balancer import Balancer
+from graphspec.training.distributed.strategy import Single, Strategy
 from graphspec.training.ema import Averaged
 from graphspec.training.schedules import Scheduler
 
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
 
-FORMAT = 3
+FORMAT = 4
 """Version of the layout of a checkpoint."""
 
 _PROGRESS = (
@@ -60,6 +61,7 @@ class State:
         schedule: What changes the learning rate, if anything does.
         scaler: Scaler of fp16's gradients; in other precisions it is disabled and does nothing.
         average: The moving average of the weights, if there is one.
+        strategy: How the processes that train together share the model.
         epoch: Epochs done, their evaluation included.
         step: Steps (batches) done in the current epoch.
         global_step: Steps done in all.
@@ -84,6 +86,7 @@ class State:
         default_factory=lambda: torch.amp.GradScaler("cpu", enabled=False)
     )
     average: Averaged | None = None
+    strategy: Strategy = field(default_factory=Single)
     epoch: int = 0
     step: int = 0
     global_step: int = 0
@@ -105,33 +108,39 @@ class State:
         return self.model if self.average is None else self.average.module
 
     def finite(self) -> bool:
-        """Return whether all weights and buffers are; it synchronises with the device."""
-        floats = [t for t in self.model.state_dict().values() if t.is_floating_point()]
-        return not floats or bool(torch.stack([t.isfinite().all() for t in floats]).all())
+        """Return whether all weights and buffers are; it synchronises with the device.
+
+        Several processes must ask together.
+        """
+        floats = [t for t in self.strategy.parts(self.model) if t.is_floating_point()]
+        finite = not floats or bool(torch.stack([t.isfinite().all() for t in floats]).all())
+        return not self.strategy.world.any(not finite)
 
     def capture(self, origin: Origin) -> dict[str, Any]:
-        """Return the state as plain data and tensors.
+        """Return the whole state as plain data and tensors; several processes must ask together.
 
         Args:
             origin: Of which topology it is.
         """
+        random = _random_states()
         return {
             **_head("state", origin),
             "progress": {name: getattr(self, name) for name in _PROGRESS},
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": self.strategy.model_state(self.model),
+            "optimizer": self.strategy.optimizer_state(self.optimizer),
             "gradients": self._gradients(),
             "balancer": self.balancer.state_dict(),
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
-            "random": _random_states(),
+            "random": random,
+            "ranks": self.strategy.world.gather(random) if self.strategy.world.together else [],
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Go back to what `capture` gave, random numbers included."""
-        self.model.load_state_dict(saved["model"])
-        optimizers.restore(self.optimizer, saved["optimizer"])
+        self.strategy.load_model_state(self.model, saved["model"])
+        self.strategy.load_optimizer_state(self.optimizer, saved["optimizer"])
         self._set_gradients(saved["gradients"])
         self.balancer.load_state_dict(saved["balancer"])
         if self.schedule is not None:
@@ -142,7 +151,7 @@ class State:
             self.average.load_state_dict(saved["average"])
         for name in _PROGRESS:
             setattr(self, name, saved["progress"][name])
-        _set_random_states(saved["random"])
+        self._set_random_states(saved)
 
     def weights(self, origin: Origin) -> dict[str, Any]:
         """Return the weights that are judged, with the epoch they are of."""
@@ -151,17 +160,29 @@ class State:
             "epoch": self.best_epoch,
             "step": self.best_step,
             "value": self.best_value,
-            "model": self.judged.state_dict(),
+            "model": self.strategy.model_state(self.judged),
         }
 
     def _gradients(self) -> list[Tensor | None]:
         """Return the gradients that wait for the batches still missing in the optimizer's step."""
-        return [parameter.grad for parameter in self._learned()] if self.pending else []
+        if not self.pending:
+            return []
+        return [self.strategy.whole(parameter.grad) for parameter in self._learned()]
 
     def _set_gradients(self, saved: list[Tensor | None]) -> None:
         for parameter, gradient in zip(self._learned(), saved, strict=False):
             if gradient is not None:
-                parameter.grad = torch.empty_like(parameter).copy_(gradient)
+                part = self.strategy.part(gradient, parameter)
+                parameter.grad = torch.empty_like(parameter).copy_(part)
+
+    def _set_random_states(self, saved: Mapping[str, Any]) -> None:
+        """Go on with this process's random numbers, or where it had none, begin new ones."""
+        world, ranks = self.strategy.world, saved["ranks"] or [saved["random"]]
+        if len(ranks) == world.size:
+            _set_random_states(ranks[world.rank])
+        else:
+            first = int(saved["random"]["cpu"].sum())
+            torch.manual_seed(seed_of(first, f"{self.global_step}/{world.rank}"))
 
     def _learned(self) -> list[Tensor]:
         return [each for group in self.optimizer.param_groups for each in group["params"]]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
+from graphspec.training.distributed.strategy import average_gradients, rated
 from graphspec.training.job import Job, Sample
 from graphspec.training.metrics import Meter
 from graphspec.training.shares import Shares
@@ -33,7 +34,10 @@ def step(job: Job, state: State, meter: Meter, shares: Shares, batch: Sample) ->
     window = _window(job, state)
     outputs = _predict(job, batch)
     parts = job.losses(outputs, batch.labels)
-    state.balancer.backward(parts, _scale(state, window))
+    share = getattr(batch, "share", 1.0)
+    shared = rated(parts, batch.labels, job.losses, job.world, share)
+    state.balancer.backward(shared, _scale(state, window))
+    average_gradients(state.balancer.parameters(), job.world)
     state.pending += 1
     if state.pending == window:
         _update(job, state)

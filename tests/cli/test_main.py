@@ -38,7 +38,7 @@ SURFACE = {
     },
     "train": {
         "--data", "--data-root", "--epochs", "--set", "--seed", "--device", "--out", "--resume",
-        "--init-from", "--nodes", "--plugin", "--help",
+        "--init-from", "--nodes", "--devices", "--plugin", "--help",
     },
     "data": {"--data", "--data-root", "--set", "--sheet", "--plugin", "--format", "--help"},
     "check": {
@@ -128,8 +128,8 @@ def test_no_command_shows_help_and_is_a_mistake(cli: Cli) -> None:
             ["train", "arch5", "--epoch", "3"],
             "error[bad-option]: `graphspec train` has no option `--epoch`\n"
             "   did you mean `--epochs`? options of `graphspec train`: --data, --data-root, "
-            "--epochs, --set, --seed, --device, --out, --resume, --init-from, --nodes, --plugin, "
-            "--help\n",
+            "--epochs, --set, --seed, --device, --out, --resume, --init-from, --nodes, --devices, "
+            "--plugin, --help\n",
         ),
         (
             ["train", "arch5", "--batch-size", "10"],

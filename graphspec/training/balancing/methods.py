@@ -36,6 +36,8 @@ class Method:
         Args: Its arguments.
         shares: Whether it does something only where tasks share parameters.
         extra: Whether it needs the packages of the extra ``balancing``.
+        linear: Whether its gradient is a sum of the tasks' gradients with weights that do not
+            depend on the batch, so that it is the mean of the gradients of the batch's parts.
         origin: The module that defines it, for messages about duplicates.
     """
 
@@ -45,6 +47,7 @@ class Method:
     Args: type[Args] = NoArgs
     shares: bool = False
     extra: bool = False
+    linear: bool = False
     origin: str = __name__
 
 
@@ -74,23 +77,29 @@ class GradNormArgs(Args):
 
 for _name, _method in {
     "fixed": Method(
-        "The sum of the losses with the tasks' weights.", "", lambda site, _: Fixed(site.factors)
+        "The sum of the losses with the tasks' weights.",
+        "",
+        lambda site, _: Fixed(site.factors),
+        linear=True,
     ),
     "uncertainty": Method(
         "Learns the noise of each task, which weighs its loss.",
         "Kendall et al. 2018",
         lambda site, _: Uncertainty(site),
+        linear=True,
     ),
     "dwa": Method(
         "Dynamic weight average: tasks whose loss falls more slowly weigh more.",
         "Liu et al. 2019",
         lambda site, args: DynamicWeightAverage(site, args.temperature),
         DwaArgs,
+        linear=True,
     ),
     "random": Method(
         "Random weights at every step (RLW).",
         "Lin et al. 2021",
         lambda site, _: RandomWeights(site),
+        linear=True,
     ),
     "geometric": Method(
         "The geometric mean of the losses (GLS).",

@@ -1,0 +1,236 @@
+"""The processes of ``--devices``: started, watched and interrupted by the one the user started.
+
+They meet in a store of the parent and send it what happens, as an `Observer` hears it, through a
+socket on this machine. So whoever watches a run watches it in the parent, whatever the number of
+processes. Ctrl-C reaches the parent, which passes it on to all.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from multiprocessing.connection import Client, Connection, Listener
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
+from torch.multiprocessing.spawn import ProcessException, ProcessExitedException, start_processes
+
+from graphspec.errors import Code, SpecError, fail
+from graphspec.training.observer import Header, Observer, Progress, Record
+
+if TYPE_CHECKING:
+    from graphspec.training.distributed.world import World
+
+_HOST = "127.0.0.1"
+_PATIENCE = timedelta(minutes=5)
+"""How long the processes wait for each other at the start."""
+
+_INTERRUPTED = 130
+"""Exit code of a process at a second Ctrl-C."""
+
+Work = Callable[["World", Observer], Any]
+"""What each process does; its result goes to the parent. It must be picklable."""
+
+
+def run(work: Work, count: int, kind: str, observer: Observer) -> Any:
+    """Let several processes of this machine do something together.
+
+    Args:
+        work: What each does, given its world and the observer to tell.
+        count: How many processes.
+        kind: Type of the device, ``cpu`` or ``cuda``.
+        observer: Who hears what process 0 tells, and every other's warnings.
+
+    Returns:
+        What ``work`` returned in process 0.
+
+    Raises:
+        SpecError: What a process raised; ``process-lost`` if one died.
+        KeyboardInterrupt: At a second Ctrl-C.
+    """
+    key = secrets.token_bytes(16)
+    store = TCPStore(_HOST, 0, is_master=True, wait_for_workers=False, timeout=_PATIENCE)
+    threads = max(1, torch.get_num_threads() // count) if kind == "cpu" else 0
+    with Listener((_HOST, 0), backlog=count, authkey=key) as listener:
+        post = _Post(listener, observer, count)
+        context = start_processes(  # type: ignore[no-untyped-call]
+            _process,
+            args=(work, count, kind, threads, store.port, listener.address, key),
+            nprocs=count,
+            join=False,
+            start_method="spawn",
+        )
+        post.start()
+        with _Forwarding(context.pids()):
+            try:
+                while not context.join(timeout=0.2):
+                    pass
+            except ProcessException as error:
+                post.finish()
+                raise _explained(error, post.failure(), count) from error
+        post.finish()
+    failure = post.failure()
+    if failure is not None:
+        raise failure
+    return post.result
+
+
+class _Post(threading.Thread):
+    """Hears all processes, and tells the observer in the order in which they speak."""
+
+    def __init__(self, listener: Listener, observer: Observer, count: int) -> None:
+        super().__init__(daemon=True, name="graphspec-post")
+        self.result: Any = None
+        self._listener, self._observer, self._count = listener, observer, count
+        self._failures: dict[int, SpecError] = {}
+        self._lock = threading.Lock()
+        self._readers: list[threading.Thread] = []
+
+    def run(self) -> None:
+        """Take each process's connection."""
+        for _ in range(self._count):
+            try:
+                connection = self._listener.accept()
+            except (OSError, EOFError):
+                return
+            reader = threading.Thread(target=self._read, args=(connection,), daemon=True)
+            self._readers.append(reader)
+            reader.start()
+
+    def finish(self) -> None:
+        """Wait until what was sent has been heard."""
+        for reader in self._readers:
+            reader.join(timeout=5)
+
+    def failure(self) -> SpecError | None:
+        """Return the error that explains the others: not that a process was left alone."""
+        with self._lock:
+            found = sorted(self._failures.items())
+        causes = [e for _, e in found if e.diagnostics[0].code is not Code.PROCESS_LOST]
+        return next(iter([*causes, *(e for _, e in found)]), None)
+
+    def _read(self, connection: Connection) -> None:
+        with suppress(EOFError, OSError):
+            while True:
+                rank, what, value = connection.recv()
+                with self._lock:
+                    self._hear(rank, what, value)
+
+    def _hear(self, rank: int, what: str, value: Any) -> None:
+        if what == "result":
+            self.result = value if rank == 0 else self.result
+        elif what == "error":
+            self._failures[rank] = value
+        else:
+            getattr(self._observer, what)(value)
+
+
+class _Voice:
+    """The observer of one process, which tells the parent."""
+
+    def __init__(self, connection: Connection, rank: int) -> None:
+        self._connection, self._rank = connection, rank
+
+    def send(self, what: str, value: Any) -> None:
+        """Tell the parent; one that is gone hears nothing."""
+        with suppress(OSError):
+            self._connection.send((self._rank, what, value))
+
+    def start(self, header: Header) -> None:
+        """Pass it on."""
+        self.send("start", header)
+
+    def step(self, progress: Progress) -> None:
+        """Pass it on."""
+        self.send("step", progress)
+
+    def epoch(self, records: Sequence[Record]) -> None:
+        """Pass it on."""
+        self.send("epoch", list(records))
+
+    def warning(self, text: str) -> None:
+        """Pass it on."""
+        self.send("warning", text)
+
+    def end(self, summary: Mapping[str, Any]) -> None:
+        """Pass it on."""
+        self.send("end", dict(summary))
+
+
+class _Forwarding:
+    """A context in which Ctrl-C and SIGTERM go to the processes instead of this one."""
+
+    def __init__(self, pids: Sequence[int | None]) -> None:
+        self._pids = [pid for pid in pids if pid is not None]
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._pass_on)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        for pid in self._pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+def _process(
+    rank: int,
+    work: Work,
+    count: int,
+    kind: str,
+    threads: int,
+    port: int,
+    address: tuple[str, int],
+    key: bytes,
+) -> None:
+    """Be one of the processes."""
+    from graphspec.training.distributed import world
+
+    with suppress(OSError, AttributeError):
+        os.setpgrp()  # Ctrl-C in a terminal reaches the parent alone, which passes it on
+    if threads:
+        torch.set_num_threads(threads)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
+    voice = _Voice(Client(address, authkey=key), rank)
+    try:
+        store = TCPStore(_HOST, port, is_master=False, timeout=_PATIENCE)
+        with world.joined(kind, store) as joined:
+            voice.send("result", work(joined, voice))
+    except SpecError as error:
+        voice.send("error", error)
+    except KeyboardInterrupt:
+        os._exit(_INTERRUPTED)
+
+
+def _explained(error: ProcessException, told: SpecError | None, count: int) -> BaseException:
+    """Return what ended the processes: a mistake that one told of, a signal, or a defect."""
+    if told is not None and told.diagnostics[0].code is not Code.PROCESS_LOST:
+        return told
+    if not isinstance(error, ProcessExitedException):
+        return error  # it raised what is no mistake of the user's
+    if error.exit_code == _INTERRUPTED:
+        return KeyboardInterrupt()
+    name = error.signal_name
+    how = f"was killed by {name}" if name else f"ended with the exit code {error.exit_code}"
+    hint = "go on with `--resume`: the state after the last epoch is in the run folder"
+    if name == "SIGKILL":
+        hint = (
+            "the system kills a process when memory runs out: lower `train.batch_size`, or use "
+            f"fewer processes\n{hint}"
+        )
+    message = f"process {error.error_index} of {count} {how}, so the run stopped"
+    return fail(Code.PROCESS_LOST, message, hint)

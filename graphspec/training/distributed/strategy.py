@@ -1,0 +1,352 @@
+"""How several processes train one model: replicas (DDP), or each with a part of it (FSDP).
+
+A strategy wraps a model for the forward pass and knows how the whole state is put together and
+taken apart, so that a checkpoint has one layout whatever wrote it: it can be read by a run of one
+process, and by one of any other number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+
+from graphspec.errors import Code, fail
+from graphspec.language.recipe import Train
+from graphspec.training import optimizers
+from graphspec.training.balancing.methods import METHODS
+from graphspec.training.distributed import batch_norm
+from graphspec.training.distributed.world import ALONE, World
+
+if TYPE_CHECKING:
+    from graphspec.training.losses import Losses
+
+
+class Strategy(Protocol):
+    """One way to train with several processes, or with one."""
+
+    name: str
+    world: World
+
+    def caller(self, model: nn.Module) -> nn.Module:
+        """Return what is called in a training step instead of the model."""
+
+    def model_state(self, model: nn.Module) -> dict[str, Any]:
+        """Return the whole ``state_dict`` of the model; all processes ask."""
+
+    def load_model_state(self, model: nn.Module, state: Mapping[str, Any]) -> None:
+        """Load a whole ``state_dict``."""
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """Return the whole state of the optimizer, parameters by number; all processes ask."""
+
+    def load_optimizer_state(self, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+        """Load the whole state of an optimizer."""
+
+    def parts(self, model: nn.Module) -> Iterable[Tensor]:
+        """Return what this process has of the weights and buffers."""
+
+    def whole(self, value: Tensor | None) -> Tensor | None:
+        """Return a tensor of which each process may have a part; all processes ask."""
+
+    def part(self, value: Tensor, like: Tensor) -> Tensor:
+        """Return what this process has of a whole tensor that belongs to a parameter."""
+
+
+class Single:
+    """A process alone: the model is called as it is."""
+
+    name = "single"
+
+    def __init__(self, world: World = ALONE) -> None:
+        self.world = world
+
+    def caller(self, model: nn.Module) -> nn.Module:
+        """Return the model."""
+        return model
+
+    def model_state(self, model: nn.Module) -> dict[str, Any]:
+        """Return its ``state_dict``."""
+        return model.state_dict()
+
+    def load_model_state(self, model: nn.Module, state: Mapping[str, Any]) -> None:
+        """Load a ``state_dict``."""
+        model.load_state_dict(state)
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """Return the optimizer's ``state_dict``."""
+        return optimizer.state_dict()
+
+    def load_optimizer_state(self, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+        """Load it into the memory order of the parameters."""
+        optimizers.restore(optimizer, state)
+
+    def parts(self, model: nn.Module) -> Iterable[Tensor]:
+        """Return all weights and buffers."""
+        return model.state_dict().values()
+
+    def whole(self, value: Tensor | None) -> Tensor | None:
+        """Return it as it is."""
+        return value
+
+    def part(self, value: Tensor, like: Tensor) -> Tensor:
+        """Return it as it is."""
+        return value
+
+
+class Replicas(Single):
+    """DistributedDataParallel: every process has the model, gradients are averaged."""
+
+    name = "ddp"
+
+    def caller(self, model: nn.Module) -> nn.Module:
+        """Return what calls the model in DDP."""
+        return Replica(model)
+
+
+_DDP_ARGUMENTS = signature(DistributedDataParallel).parameters
+_KEEP_BUFFERS = (
+    "forward_sync_buffers" if "forward_sync_buffers" in _DDP_ARGUMENTS else "broadcast_buffers"
+)
+"""Argument of DDP that says whether buffers follow those of process 0 (renamed in torch 2.14)."""
+
+
+class Replica(nn.Module):
+    """Calls a model in DDP, which is wrapped anew where other parameters learn than before.
+
+    Attributes:
+        takes_labels: Whether the model is given the true labels while it learns.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.takes_labels = bool(getattr(model, "takes_labels", False))
+        self._model = [model]  # hidden from `modules`: its owner is the state
+        self._wrapped: nn.Module | None = None
+        self._learning: tuple[int, ...] = ()
+
+    def forward(self, **inputs: Any) -> dict[str, Tensor]:
+        """Return the model's predictions by task."""
+        (model,) = self._model
+        learning = tuple(id(p) for p in model.parameters() if p.requires_grad)
+        if self._wrapped is None or learning != self._learning:
+            device = next(model.parameters()).device
+            self._learning = learning
+            buffers: dict[str, Any] = {_KEEP_BUFFERS: False}  # batch-norm keeps them equal
+            self._wrapped = DistributedDataParallel(
+                model,
+                device_ids=[device] if device.type == "cuda" else None,
+                gradient_as_bucket_view=True,
+                **buffers,
+            )
+        found: dict[str, Tensor] = self._wrapped(**inputs)
+        return found
+
+
+class Sharded:
+    """FSDP2: every process keeps a part of each parameter, its gradient and its moments."""
+
+    name = "fsdp"
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def caller(self, model: nn.Module) -> nn.Module:
+        """Return the model, which was sharded by `shard`."""
+        return model
+
+    def shard(self, model: nn.Module, kind: str) -> None:
+        """Divide the parameters of a model over the processes, node by node.
+
+        Parameters that several modules share stay together in the outermost group, which owns
+        whatever no node owns alone.
+
+        Args:
+            model: The model; changed.
+            kind: Type of the device.
+        """
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        for parameter in model.parameters():  # fully_shard refuses the channels-last order
+            parameter.data = parameter.data.contiguous()
+        mesh = init_device_mesh(kind, (self.world.size,))
+        called = _called(model)
+        users = Counter(id(p) for each in called for p in set(each.parameters()))
+        for each in called:
+            own = list(each.parameters())
+            if own and all(users[id(parameter)] == 1 for parameter in own):
+                fully_shard(each, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+
+    def model_state(self, model: nn.Module) -> dict[str, Any]:
+        """Put the parts together on the CPU."""
+        return {name: _whole(value) for name, value in model.state_dict().items()}
+
+    def load_model_state(self, model: nn.Module, state: Mapping[str, Any]) -> None:
+        """Give every process its part."""
+        own = model.state_dict()
+        model.load_state_dict({name: self.part(v, own[name]) for name, v in state.items()})
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """Put the parts of all moments together on the CPU."""
+        state = optimizer.state_dict()
+        whole = {
+            number: {key: _whole(value) for key, value in values.items()}
+            for number, values in state["state"].items()
+        }
+        return state | {"state": whole}
+
+    def load_optimizer_state(self, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+        """Give every process its part of each moment."""
+        numbered = [p for group in optimizer.param_groups for p in group["params"]]
+        parts = {
+            number: {key: self._moment(value, numbered[number]) for key, value in values.items()}
+            for number, values in state["state"].items()
+        }
+        optimizers.restore(optimizer, {**state, "state": parts})
+
+    def parts(self, model: nn.Module) -> Iterable[Tensor]:
+        """Return what this process has of the weights and buffers."""
+        return [_local(value) for value in model.state_dict().values()]
+
+    def whole(self, value: Tensor | None) -> Tensor | None:
+        """Put the parts of a gradient together."""
+        found: Tensor | None = _whole(value)
+        return found
+
+    def part(self, value: Tensor, like: Tensor) -> Tensor:
+        """Return what this process has of a whole tensor, laid out as ``like`` is."""
+        from torch.distributed.tensor import DTensor, distribute_tensor
+
+        if not isinstance(like, DTensor):
+            return value
+        return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
+
+    def _moment(self, value: Any, parameter: Tensor) -> Any:
+        if isinstance(value, Tensor) and value.dim() and value.shape == parameter.shape:
+            return self.part(value, parameter)
+        return value
+
+
+def check(recipe: Train, world: World) -> None:
+    """Refuse what several processes cannot do.
+
+    Raises:
+        SpecError: ``bad-value``.
+    """
+    if not world.together:
+        return
+    if not METHODS.get(recipe.balance.method).linear:
+        known = ", ".join(f"`{name}`" for name in METHODS if METHODS.get(name).linear)
+        message = f"`balance: {recipe.balance.method}` works with one process only"
+        hint = f"train with one device, or balance by one of {known}"
+        raise fail(Code.BAD_VALUE, message, hint)
+    for key in ("ema", "compile"):
+        if recipe.strategy == "fsdp" and getattr(recipe, key):
+            message = f"`{key}` and `strategy: fsdp` do not go together"
+            raise fail(Code.BAD_VALUE, message, f"leave `{key}` out, or use `strategy: ddp`")
+    if recipe.strategy == "fsdp" and recipe.balance.method == "uncertainty":
+        message = "`balance: uncertainty` and `strategy: fsdp` do not go together"
+        raise fail(Code.BAD_VALUE, message, "use `strategy: ddp`")
+
+
+def make(name: str, model: nn.Module, world: World, unreached: Collection[str]) -> Strategy:
+    """Prepare a model for the processes that train it.
+
+    Args:
+        name: ``ddp`` or ``fsdp``.
+        model: The model on its device; changed.
+        world: The processes.
+        unreached: Names of the parameters that no loss reaches: DDP would wait for their gradients.
+    """
+    if not world.together:
+        return Single()
+    parameters = dict(model.named_parameters())
+    for each in unreached:
+        if each in parameters:
+            parameters[each].requires_grad_(False)
+    kind = next(iter(parameters.values())).device.type
+    batch_norm.synchronise(model, kind)
+    if name == "ddp":
+        return Replicas(world)
+    sharded = Sharded(world)
+    sharded.shard(model, kind)
+    return sharded
+
+
+def rated(
+    parts: Mapping[str, Tensor],
+    labels: Mapping[str, Tensor],
+    losses: Losses,
+    world: World,
+    share: float,
+) -> dict[str, Tensor]:
+    """Return losses whose mean over the processes is the loss of the whole batch.
+
+    Each process has the mean over its own rows. What it counts for in the whole batch is its share
+    of the samples, or of what the mean is taken over where that is not the samples.
+
+    Args:
+        parts: The loss of each task over this process's rows.
+        labels: Their targets.
+        losses: The losses.
+        world: The processes.
+        share: Part of the batch's samples that this process has.
+    """
+    if not world.together:
+        return dict(parts)
+    import torch.distributed as dist
+
+    bases = {task: losses.basis(task, labels[task]) for task in parts}
+    known = {task: basis for task, basis in bases.items() if basis is not None}
+    factors: dict[str, Tensor | float] = dict.fromkeys(parts, share * world.size)
+    if known:
+        own = torch.stack([basis.float() for basis in known.values()])
+        total = own.clone()
+        dist.all_reduce(total)
+        ratio = own * world.size / (total + (total == 0))
+        factors |= dict(zip(known, ratio, strict=True))
+    return {task: loss * factors[task] for task, loss in parts.items()}
+
+
+def average_gradients(parameters: Collection[nn.Parameter], world: World) -> None:
+    """Average the gradients of parameters that are in no wrapped model, such as a balancer's."""
+    if not world.together:
+        return
+    import torch.distributed as dist
+
+    for parameter in parameters:
+        if parameter.grad is not None:
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= world.size
+
+
+def _called(model: nn.Module) -> list[nn.Module]:
+    """Return the modules that the forward pass of a compiled model calls, each once."""
+    if not isinstance(model, GraphModule):
+        return list(model.children())
+    targets = (str(node.target) for node in model.graph.nodes if node.op == "call_module")
+    found = (model.get_submodule(target) for target in targets)
+    return list({id(each): each for each in found}.values())
+
+
+def _local(value: Tensor) -> Tensor:
+    from torch.distributed.tensor import DTensor
+
+    return value.to_local() if isinstance(value, DTensor) else value
+
+
+def _whole(value: Any) -> Any:
+    from torch.distributed.tensor import DTensor
+
+    if isinstance(value, DTensor):
+        value = value.full_tensor()
+    return value.detach().cpu() if isinstance(value, Tensor) else value

@@ -1,0 +1,91 @@
+"""Several processes: what they tell each other and the parent, and how they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from graphspec.errors import Code, SpecError
+from graphspec.training.distributed import launch
+from graphspec.training.observer import Silent
+
+from . import work
+
+
+class Heard(Silent):
+    def __init__(self, interrupt: bool = False) -> None:
+        self.warnings: list[str] = []
+        self._interrupt = interrupt
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+        if self._interrupt and len(self.warnings) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+run = partial(launch.run, count=2, kind="cpu")
+
+
+def test_processes_agree_and_are_heard_in_the_parent() -> None:
+    observer = Heard()
+    found = run(work.talk, observer=observer)
+    assert found == {
+        "led": [True, False],
+        "any": [True, False],
+        "sum": [[2.0, 1.0]],
+        "gather": [{"rank": 0}, {"rank": 1}],
+        "lead": ["of 0", "of 0"],
+        "threads": max(1, torch.get_num_threads() // 2),
+    }
+    assert sorted(observer.warnings) == ["from 0", "from 1"]
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "message"),
+    [
+        pytest.param(work.mistake, Code.DISK_FULL, "the disk is full", marks=pytest.mark.slow),
+        pytest.param(
+            work.other_mistake, Code.DATA_CORRUPT, "sample 7 is broken", marks=pytest.mark.slow
+        ),
+        (work.death, Code.PROCESS_LOST, "process 1 of 2 was killed by SIGKILL, so the run stopped"),
+    ],
+)
+def test_what_stops_one_process_stops_all_and_is_told_once(
+    what: Any, code: Code, message: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        run(what, observer=Silent())
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, diagnostic.message) == (code, message)
+
+
+@pytest.mark.slow
+def test_a_defect_stays_a_defect() -> None:
+    with pytest.raises(Exception, match="ZeroDivisionError") as caught:
+        run(work.defect, observer=Silent())
+    assert not isinstance(caught.value, SpecError)
+
+
+@pytest.mark.slow
+def test_ctrl_c_reaches_every_process() -> None:
+    assert run(work.patience, observer=Heard(interrupt=True)) == "heard"
+
+
+def test_batch_norm_is_that_of_the_whole_batch() -> None:
+    model, batch = work.norm_model()
+    rows = batch.clone().requires_grad_()
+    outputs = model(rows)
+    (outputs**3).sum().backward()
+    synchronised, parts, gradients, state, evaluated = run(work.normed, observer=Silent())
+    assert synchronised == 3
+    torch.testing.assert_close(torch.cat([p[0] for p in parts]), outputs.detach())
+    torch.testing.assert_close(torch.cat([p[1] for p in parts]), rows.grad)
+    torch.testing.assert_close(gradients, [p.grad for p in model.parameters()])
+    assert [name for name, _ in state] == list(model.state_dict())
+    torch.testing.assert_close(dict(state), dict(model.state_dict()))
+    torch.testing.assert_close(evaluated, model.eval()(batch).detach())

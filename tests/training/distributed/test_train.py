@@ -1,0 +1,203 @@
+"""Runs of several processes: the same curve as one, resumed by any number, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from graphspec.errors import Code, SpecError
+from graphspec.training.run import train
+
+SPEC = """\
+graphspec: 1
+name: together
+data: {source: arrays, path: data.npz, validation: 0.25}
+tasks:
+  kind: {class_weights: [1, 2, 0.5]}
+  size: {type: regression}
+nodes:
+  maps: {op: conv, from: image, channels: [[4]]}
+  again: {op: conv, from: maps, channels: [[4]]}
+  more: {share: again, from: again}
+  trunk: {op: fc, from: more, units: 8, dropout: 0}
+  kind_head: {op: head, from: trunk, task: kind}
+  size_head: {op: head, from: trunk, task: size}
+train:
+  epochs: 2
+  batch_size: 23
+  lr: 0.01
+  optimizer: {name: SGD, momentum: 0.9}  # Adam makes whole steps of differences by rounding
+  clip: 1.0
+  schedule: {name: StepLR, step_size: 1}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    image = generator.integers(0, 256, (240, 1, 8, 8), dtype=np.uint8)
+    kind = (image.mean((1, 2, 3)) // 5 % 3).astype(int)
+    kind[::7] = -1  # some samples have no label
+    np.savez(tmp_path / "data.npz", image=image, kind=kind, size=image.mean((1, 2, 3)) / 10 - 12)
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def curve(run: Path) -> list[dict[str, Any]]:
+    """Return the records of a run without what depends on the clock."""
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    clock = ("seconds", "images_per_s")
+    return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
+
+
+def assert_alike(found: Path, wanted: Path) -> None:
+    """Compare two runs to rounding."""
+    records, others = curve(found), curve(wanted)
+    assert len(records) == len(others) > 0
+    for record, other in zip(records, others, strict=True):
+        assert record.pop("split") == other.pop("split")
+        assert record == pytest.approx(other, rel=2e-4, abs=2e-5)
+    state, other_state = (torch.load(run / "last.pt") for run in (found, wanted))
+    torch.testing.assert_close(state["model"], other_state["model"], rtol=1e-3, atol=1e-4)
+    assert state["optimizer"]["state"].keys() == other_state["optimizer"]["state"].keys()
+
+
+def test_two_replicas_have_the_curve_of_one_process_and_resume_as_one(folder: Path) -> None:
+    alone = train("spec.yaml", out="alone")
+    train("spec.yaml", out="pair", epochs=1, devices=2)
+    environment = json.loads((folder / "pair/environment.json").read_text())
+    assert environment["choices"]["processes"] == "2 (ddp)"
+    resumed = train(resume="pair", epochs=2)
+    assert resumed.status == alone.status == "finished"
+    assert_alike(folder / "pair", folder / "alone")
+
+
+def test_shards_of_a_model_have_the_curve_of_one_process_and_resume_one(folder: Path) -> None:
+    train("spec.yaml", out="alone")
+    fsdp = {"train.strategy": "fsdp"}
+    train("spec.yaml", out="pair", epochs=1, overrides=fsdp)
+    resumed = train(resume="pair", epochs=2, devices=2)
+    assert resumed.status == "finished"
+    assert_alike(folder / "pair", folder / "alone")
+
+
+def test_what_several_processes_cannot_do_is_said(folder: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        train("spec.yaml", devices=2, overrides={"train.balance": "geometric"})
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code is Code.BAD_VALUE
+    assert diagnostic.message == "`balance: geometric` works with one process only"
+    assert not (folder / "runs").exists()
+
+
+def command(folder: Path, *words: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", *words], cwd=folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def wait_for(path: Path, lines: int, process: subprocess.Popen[str]) -> None:
+    """Wait until a run has written some lines of its metrics."""
+    deadline = time.monotonic() + 120
+    while not path.exists() or len(path.read_text().splitlines()) < lines:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def children(pid: int, word: str = "") -> list[int]:
+    """Return the processes below one, those with a word in their command line."""
+    import psutil
+
+    below = psutil.Process(pid).children(recursive=True)
+    lines = {process.pid: " ".join(process.cmdline()) for process in below}
+    return [pid for pid, line in lines.items() if word in line and "resource_tracker" not in line]
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_a_dead_process_ends_the_run_and_it_goes_on(folder: Path) -> None:
+    process = command(
+        folder, "graphspec", "train", "spec.yaml", "--devices", "2", "--out", "run",
+        "--epochs", "2000",
+    )  # fmt: skip
+    wait_for(folder / "run/metrics.jsonl", 4, process)
+    os.kill(children(process.pid, "spawn_main")[-1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "was killed by SIGKILL, so the run stopped" in errors
+    assert "Traceback" not in errors
+    done = len((folder / "run/metrics.jsonl").read_text().splitlines()) // 2
+    resumed = train(resume="run", overrides={"train.epochs": done + 1})
+    assert resumed.status == "finished"
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_ctrl_c_ends_all_processes_with_a_checkpoint(folder: Path) -> None:
+    process = command(
+        folder, "graphspec", "train", "spec.yaml", "--devices", "2", "--out", "run",
+        "--epochs", "2000",
+    )  # fmt: skip
+    wait_for(folder / "run/metrics.jsonl", 4, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "go on with: graphspec train run --resume" in errors
+    assert json.loads((folder / "run/summary.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_torchrun_starts_again_and_goes_on(folder: Path) -> None:
+    process = command(
+        folder, "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "--max-restarts", "2", "-m", "graphspec", "train", "spec.yaml", "--out", "run",
+        "--epochs", "60",
+    )  # fmt: skip
+    wait_for(folder / "run/metrics.jsonl", 4, process)
+    os.kill(children(process.pid, "graphspec")[-1], signal.SIGKILL)
+    output, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors[-3000:]
+    assert output.count("together on arrays: ") == 2  # the header of each start, told once
+    train("spec.yaml", out="alone", epochs=60)
+    records = curve(folder / "run")
+    assert [record["epoch"] for record in records] == [r["epoch"] for r in curve(folder / "alone")]
+    assert len(json.loads((folder / "run/environment.json").read_text())["resumed"]) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_two_nodes_meet_at_one_address(folder: Path) -> None:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    nodes = [
+        command(
+            folder, "torch.distributed.run", "--nnodes", "2", "--node-rank", str(rank),
+            "--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", str(port),
+            "-m", "graphspec", "train", "spec.yaml", "--out", "run",
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    for node in nodes:
+        _, errors = node.communicate(timeout=240)
+        assert node.returncode == 0, errors[-3000:]
+    train("spec.yaml", out="alone")
+    assert_alike(folder / "run", folder / "alone")
