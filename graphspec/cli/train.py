@@ -235,10 +235,12 @@ def _arguments(asked: Sequence[Override]) -> dict[str, Any]:
 
 def _end(run: Run) -> int:
     """Print the end of a run; return the exit code."""
+    from graphspec.training.distributed.world import follows
     from graphspec.training.summary import lines
 
     width = shutil.get_terminal_size().columns if terminal.is_terminal(sys.stdout) else 100
-    print("\n" + lines(run, width), flush=True)
+    if not follows():
+        print("\n" + lines(run, width), flush=True)
     if run.status == "finished":
         return 0
     terminal.remark(f"go on with: graphspec train {shlex.quote(str(run.folder))} --resume")

@@ -21,6 +21,7 @@ from graphspec.training.balancing.balancer import Fixed
 from graphspec.training.check import checked
 from graphspec.training.compiling import explained_compiling
 from graphspec.training.determinism import deterministic
+from graphspec.training.distributed.world import ALONE
 from graphspec.training.ema import Averaged
 from graphspec.training.losses import Losses
 from graphspec.training.metrics import Meter
@@ -70,7 +71,7 @@ def stepped(given: list[Any], **recipe: Any) -> State:
     precision = Precision(train.precision, CPU)
     state.scaler = precision.scaler()
     job: Any = SimpleNamespace(
-        recipe=train, losses=LOSSES, forward=precision.apply(model), train=given
+        world=ALONE, recipe=train, losses=LOSSES, forward=precision.apply(model), train=given
     )
     meter, shares = Meter(TASKS, LOSSES, CPU), Shares()
     for batch in given:

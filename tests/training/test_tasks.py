@@ -19,6 +19,7 @@ from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec
 from graphspec.training import loop
 from graphspec.training.balancing.balancer import Fixed
+from graphspec.training.distributed.world import ALONE
 from graphspec.training.evaluation import evaluate as measure
 from graphspec.training.losses import Losses
 from graphspec.training.metrics import Meter
@@ -246,7 +247,9 @@ def test_true_labels_are_given_while_learning_and_not_while_measuring() -> None:
     batch: Any = SimpleNamespace(inputs=inputs, labels=labels)
     model, tasks, losses = Teacher(), {"t": TaskSpec(3)}, Losses({"t": 1.0})
     state = State(model, torch.optim.SGD(model.parameters(), lr=0.1), Fixed({"t": 1.0}))
-    job: Any = SimpleNamespace(losses=losses, recipe=Train(), forward=model, train=[batch])
+    job: Any = SimpleNamespace(
+        losses=losses, recipe=Train(), forward=model, train=[batch], world=ALONE
+    )
     step(job, state, Meter(tasks, losses, CPU), Shares(), batch)
     measure(model, [batch], losses, tasks, CPU)
     assert model.taught == [True, False]

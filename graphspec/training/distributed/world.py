@@ -137,6 +137,11 @@ def is_worker() -> bool:
     return {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
 
 
+def follows() -> bool:
+    """Return whether this process is one of several and not the first: it tells the user nothing."""
+    return is_worker() and os.environ["RANK"] != "0"
+
+
 @contextmanager
 def joined(kind: str, store: Store | None = None) -> Iterator[World]:
     """Join the others for as long as the block lasts.

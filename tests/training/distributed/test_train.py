@@ -173,7 +173,8 @@ def test_torchrun_starts_again_and_goes_on(folder: Path) -> None:
     os.kill(children(process.pid, "graphspec")[-1], signal.SIGKILL)
     output, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors[-3000:]
-    assert output.count("together on arrays: ") == 2  # the header of each start, told once
+    assert output.count("on arrays: 144 train") == 2  # the header of each start, told once
+    assert output.count("on arrays: finished") == 1
     train("spec.yaml", out="alone", epochs=60)
     records = curve(folder / "run")
     assert [record["epoch"] for record in records] == [r["epoch"] for r in curve(folder / "alone")]
