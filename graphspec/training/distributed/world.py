@@ -138,7 +138,7 @@ def is_worker() -> bool:
 
 
 def follows() -> bool:
-    """Return whether this process is one of several and not the first: it tells the user nothing."""
+    """Return whether this is one of several processes, but not the first, which tells all."""
     return is_worker() and os.environ["RANK"] != "0"
 
 
