@@ -21,7 +21,8 @@ from torch import Tensor
 from graphspec.data import workers
 from graphspec.data.augment import AUGMENTATIONS
 from graphspec.data.dataset import Channels, DataSet, Split
-from graphspec.data.pictures import PictureError, Pictures
+from graphspec.data.decoding import PictureError
+from graphspec.data.pictures import Pictures
 from graphspec.errors import Code, fail
 
 _LOG = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphspec.data import download, tree
-from graphspec.data.pictures import Form, Names, Pictures, find_form, spread
+from graphspec.data.decoding import Form
+from graphspec.data.pictures import Names, Pictures, find_form, spread
 from graphspec.data.source import Part, Raw, Source, at_key
 from graphspec.data.splitting import divide
 from graphspec.data.tree import Found

@@ -14,7 +14,8 @@ from torch import Tensor
 from graphspec.data import hierarchy
 from graphspec.data.augment import AUGMENTATIONS
 from graphspec.data.dataset import DataSet, Split
-from graphspec.data.pictures import PictureError, Pictures
+from graphspec.data.decoding import PictureError
+from graphspec.data.pictures import Pictures
 from graphspec.errors import Code, fail
 from graphspec.language.signature import TaskSpec
 

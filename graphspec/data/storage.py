@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from graphspec.data import memory, workers
-from graphspec.data.pictures import PictureError, Pictures
+from graphspec.data.decoding import PictureError
+from graphspec.data.pictures import Pictures
 from graphspec.data.source import Files, Part, Raw
 from graphspec.data.survey import Survey, Watch, survey
 from graphspec.errors import Code, Diagnostic, Severity, SpecError, fail

@@ -23,7 +23,8 @@ import torch
 from numpy.typing import NDArray
 
 from graphspec.data import download, workers
-from graphspec.data.pictures import PictureError, Pictures, decode
+from graphspec.data.decoding import PictureError, decode
+from graphspec.data.pictures import Pictures
 
 INLINE = 256
 """Number of files below which starting other processes does not pay."""

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from graphspec.data import columns, download, targets
 from graphspec.data.columns import Column
-from graphspec.data.pictures import Form, Names, Packed, Pictures, find_form, is_picture, spread
+from graphspec.data.decoding import Form
+from graphspec.data.pictures import Names, Packed, Pictures, find_form, is_picture, spread
 from graphspec.data.source import Encoding, Part, Raw, Source, at_key
 from graphspec.data.splitting import divide
 from graphspec.data.table_targets import Target, refine, target

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphspec.data import download
-from graphspec.data.pictures import Form, Names, Pictures
+from graphspec.data.decoding import Form
+from graphspec.data.pictures import Names, Pictures
 from graphspec.data.source import Part, Raw, Source
 from graphspec.data.splitting import TEST_SEED, hold_out, strata
 from graphspec.data.vision_sets import SETS, Labels, VisionSet

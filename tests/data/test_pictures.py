@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graphspec.data import pictures
-from graphspec.data.pictures import Form, Names, PictureError, decode, peek
+from graphspec.data import decoding
+from graphspec.data.decoding import Form, PictureError, decode, peek
+from graphspec.data.pictures import Names
 
 G = np.random.default_rng(0)
 GREY = G.integers(0, 256, (4, 6), dtype=np.uint8)
@@ -104,7 +105,7 @@ def test_files_that_unpack_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
             action()
     large = written(Image.new("1", (10_000, 10_000)))  # Pillow only warns of it
     assert decode(large, Form(1, 4, 4, True)).shape == (1, 4, 4)
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 23)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 23)
     with pytest.raises(PictureError, match="6x4 pixels, more than 23"):
         peek(written(Image.fromarray(RGB)))
 
