@@ -6,6 +6,6 @@ loaded. Each source reads its files into a `Raw`: `cifar100`, `cifar10`, `fashio
 `vision` (with `vision_sets`). `storage` decides whether `pictures` in files are kept in memory or
 streamed, after a `survey` has read each of them once; `dataset` makes a `DataSet` with splits of
 that; `batches` serves it to the trainer, with `augment` on whole batches and `workers` that decode.
-`download`, `idx`, `npz`, `pickles` and `decoding` read files safely; `hierarchy` and `targets` check
+`download`, `idx`, `npz`, `pickles` and `decoding` read safely; `hierarchy` and `targets` check the
 labels; `leakage` and `sheet` look at what there is.
 """
