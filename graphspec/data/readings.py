@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphspec.data.pictures import Form
+from graphspec.data.decoding import Form
 
 if TYPE_CHECKING:
     from graphspec.data.dataset import DataSet

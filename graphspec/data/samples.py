@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from graphspec.data import columns, npz, tree
 from graphspec.data.columns import Column
-from graphspec.data.pictures import Form, PictureError, content, decode
+from graphspec.data.decoding import Form, PictureError, decode
+from graphspec.data.pictures import content
 from graphspec.data.readings import Reading
 from graphspec.data.table import holds_pictures
 from graphspec.errors import Code, SpecError, did_you_mean, fail
