@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -24,20 +25,26 @@ def available() -> int:
     return min([int(psutil.virtual_memory().available), *_limits(_own_groups())])
 
 
+def trainers() -> int:
+    """Return how many processes train together on this machine, as ``torchrun`` tells each."""
+    told = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(1, int(told)) if told.isdecimal() else 1
+
+
 def is_kept(size: int, wanted: Literal["auto", "ram", "stream"]) -> bool:
     """Return whether pictures are read into memory.
 
     Args:
         size: Their size, decoded.
         wanted: What the spec says; ``auto`` keeps them if twice their size is at most 0.8 of what
-            is free.
+            is free, or of this process's part of it where several train together.
 
     Raises:
         SpecError: ``out-of-memory`` if they must be kept and cannot.
     """
     if wanted == "stream":
         return False
-    free = available()
+    free = available() // trainers()
     if wanted == "auto":
         return _COPIES * size <= _PART * free
     if size > free:

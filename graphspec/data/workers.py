@@ -22,6 +22,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from graphspec.data import memory
 from graphspec.errors import Code, Diagnostic, SpecError, fail
 
 Item = TypeVar("Item")
@@ -43,11 +44,12 @@ SHARED_MEMORY = Path("/dev/shm")
 def default_count() -> int:
     """Return how many workers there are unless the user says: the cores that are free, at most 8.
 
-    One core is left to the main process, unless there is only one.
+    One core is left to the main process, unless there is only one. Where several processes train
+    together on this machine, each has its part of the cores.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    return min(MOST, max(1, cores - 1))
+    return min(MOST, max(1, cores // memory.trainers() - 1))
 
 
 def affordable(workers: int, result_bytes: int) -> tuple[int, int]:

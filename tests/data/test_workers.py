@@ -148,6 +148,9 @@ def test_memory_within_the_limit_of_a_container(
     assert memory.available() == 500
     assert [memory.is_kept(size, "auto") for size in (200, 201)] == [True, False]
     assert memory.is_kept(500, "ram")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert [memory.is_kept(size, "auto") for size in (100, 101)] == [True, False]
+    monkeypatch.delenv("LOCAL_WORLD_SIZE")
     assert not memory.is_kept(1, "stream")
     assert codes_of(lambda: memory.is_kept(501, "ram"))[0] == [Code.OUT_OF_MEMORY]
 
@@ -156,3 +159,5 @@ def test_the_default_leaves_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, expected in ((1, 1), (2, 1), (5, 4), (64, 8)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _pid, n=cores: set(range(n)))
         assert workers.default_count() == expected
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert workers.default_count() == 7
