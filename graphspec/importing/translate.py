@@ -67,6 +67,7 @@ class Translator:
         self.inputs = set(inputs.values())
         self._raws: dict[Raw, Ref] = {}
         self._paths = {clean(path) for path, _ in model.named_modules()}
+        self._groups = {path.rpartition(".")[0] for path in self._paths if "." in path}
 
     def run(self) -> None:
         """Translate every call."""
@@ -270,10 +271,18 @@ class Translator:
         """
         label = node.meta.get("label")
         if label is None:
-            return _inside(node, name)
+            return self._free(_inside(node, name))
         around = [p for p in self._trace.scopes if label.startswith(p.replace(".", "_") + "_")]
         longest = max(around, key=len, default="")
         return f"{longest}.{label[len(longest) + 1 :]}" if longest else str(label)
+
+    def _free(self, wanted: str) -> str:
+        """Return a name for a function that no group of modules has."""
+        name, number = wanted, 1
+        while clean(name) in self._groups:
+            name = f"{wanted}_{number}"
+            number += 1
+        return name
 
     def _ref(self, value: Any, node: fx.Node) -> Ref:
         """Return what an input reads; a parameter of the model becomes a node."""

@@ -267,6 +267,23 @@ def test_names_that_a_spec_cannot_have() -> None:
     assert found.names["parts.a_b.weight"] == "parts.a-b.weight"
 
 
+class _Group(nn.Module):
+    """A group of modules with the name of a function that is called beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add = nn.ModuleDict({"fine": nn.Linear(4, 3), "coarse": nn.Linear(4, 2)})
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        both = x + x.relu()
+        return {"fine": self.add["fine"](both), "coarse": self.add["coarse"](both)}
+
+
+def test_a_function_does_not_take_the_name_of_a_group() -> None:
+    found, _ = imported(_Group(), (4,))
+    assert {"add_1", "add.fine", "add.coarse"} <= set(found.spec.nodes)
+
+
 def test_the_model_is_left_as_it_was() -> None:
     model = ready(Lambda(lambda m, x: m.a(x), a=nn.BatchNorm1d(4)), 4)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
