@@ -204,7 +204,8 @@ def _process(
         os.setpgrp()  # Ctrl-C in a terminal reaches the parent alone, which passes it on
     if threads:
         torch.set_num_threads(threads)
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count)}
+    os.environ |= {"LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(count)}
     voice = _Voice(Client(address, authkey=key), rank)
     try:
         store = TCPStore(_HOST, port, is_master=False, timeout=_PATIENCE)
