@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -64,12 +65,14 @@ def _first_line(error: Exception) -> str:
 
 def _obstacle(device: str) -> str | None:
     """Return why torch.compile does not work here, or None."""
+    # a number that was never compiled before: what an old cache holds needs no compiler
+    unique = time.time_ns() % 1_000_000_007
+
+    def small(values: torch.Tensor) -> torch.Tensor:
+        return (values * 2 + unique).relu().sum()
+
     try:
-        torch.compile(_try)(torch.ones(8, device=device))
+        torch.compile(small)(torch.ones(8, device=device))
     except Exception as error:  # a compiler may be missing or fail in any way
         return _first_line(error)
     return None
-
-
-def _try(values: torch.Tensor) -> torch.Tensor:
-    return (values * 2 + 1).relu().sum()

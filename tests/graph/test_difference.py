@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
 
 from graphspec import compiler
 from graphspec.graph.difference import difference
 from graphspec.graph.ir import Graph
+from tests.random_specs import Drawn, drawn_specs
 
 BASE = """\
 graphspec: 1
@@ -123,3 +125,13 @@ def test_nodes_added_and_removed_and_inputs() -> None:
     assert not found.is_empty
     back = difference(other, graph()).lines()
     assert back[0] == "input other [N, 3, 8, 8] added"
+
+
+@given(drawn_specs(), drawn_specs())
+def test_topologies_of_different_hashes_differ(first: Drawn, second: Drawn) -> None:
+    one, two = (compiler.load_text(each.text) for each in (first, second))
+    graphs = [compiler.check(each).graph for each in (one, two)]
+    assert difference(graphs[0], graphs[0]).is_empty
+    if one.hash() != two.hash():
+        assert difference(*graphs).lines()
+        assert difference(graphs[1], graphs[0]).lines()

@@ -32,7 +32,8 @@ from graphspec.training.shares import Shares
 from graphspec.training.state import State
 
 from .conftest import Notes
-from .test_resume import weights
+from .test_resume import assert_same, weights
+from .test_resume_recipes import stopped_at
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -241,7 +242,9 @@ def test_without_a_compiler_the_model_runs_as_it_is(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_compiled_steps_learn_and_resume(spec: Path, tmp_path: Path) -> None:
+def test_compiled_steps_learn_and_resume(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if compiling._obstacle("cpu") is not None:
         pytest.skip("torch.compile does not work here")
     notes = Notes()
@@ -252,6 +255,8 @@ def test_compiled_steps_learn_and_resume(spec: Path, tmp_path: Path) -> None:
     # dropout draws other numbers in compiled code
     assert run.metrics[0]["loss"] == pytest.approx(plain.metrics[0]["loss"], rel=0.3)
     assert weights(run)["model"].keys() == weights(plain)["model"].keys()
+    assert stopped_at(2, spec, tmp_path / "cut", overrides, monkeypatch).status == "interrupted"
+    assert_same(weights(train(resume=tmp_path / "cut")), weights(run))
 
 
 def test_what_a_precision_or_a_compiler_cannot_do_is_told() -> None:
