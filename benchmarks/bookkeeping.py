@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec
 from graphspec.training.balancing.balancer import Fixed
+from graphspec.training.distributed.world import ALONE
 from graphspec.training.losses import Losses
 from graphspec.training.metrics import Meter
 from graphspec.training.observer import Silent
@@ -77,8 +78,9 @@ def ours(classes: int, given: list[Any], counted: bool) -> Callable[[], None]:
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     state = State(model, optimizer, Fixed(WEIGHTS))
     job: Any = SimpleNamespace(
-        recipe=Train(), losses=losses, forward=model, train=given, tasks=tasks, observer=Silent()
-    )
+        recipe=Train(), losses=losses, forward=model, train=given, tasks=tasks, observer=Silent(),
+        world=ALONE,
+    )  # fmt: skip
     meter: Any = Meter(tasks, losses, CPU) if counted else Uncounted()
     shares = Shares()
     pulse = Pulse(job, state, meter, Clock(0))

@@ -292,7 +292,11 @@ def test_nothing_in_a_step_waits_for_the_device(
     assert recipe.schedule is not None
     state.schedule = Scheduler(recipe.schedule, state.optimizer, recipe, Pace(1, 2))
     job: Any = SimpleNamespace(
-        recipe=recipe, losses=LOSSES, forward=Precision("bf16", CPU).apply(model), train=given
+        world=ALONE,
+        recipe=recipe,
+        losses=LOSSES,
+        train=given,
+        forward=Precision("bf16", CPU).apply(model),
     )
     meter, shares = Meter(TASKS, LOSSES, CPU), Shares()
     waits: list[str] = []
