@@ -13,7 +13,7 @@ from graphspec.graph.assemble import seed_of
 from graphspec.graph.reachability import parameters
 from graphspec.language.balance import Conflicts
 from graphspec.language.recipe import Train
-from graphspec.training import compiling, conflicts, groups, optimizers
+from graphspec.training import compiling, conflicts, groups, optimizers, symptoms
 from graphspec.training.distributed import strategy as strategies
 from graphspec.training.distributed.shards import Shards
 from graphspec.training.distributed.world import ALONE, World
@@ -157,7 +157,18 @@ def job_of(
         observer=observer,
         stop=stop,
         world=state.strategy.world,
+        anatomy=symptoms.anatomy(made.graph, made.losses.weights, _loading(made)),
     )
+
+
+def _loading(made: Setup) -> str:
+    """Return what to do where reading the data is slow."""
+    if made.data.storage.workers or "streamed" in made.data.storage.text:
+        return "raise `data.workers`, keep the pictures in memory (`data.memory: ram`), or store " \
+            "them smaller"  # fmt: skip
+    if made.section.augment != "none":
+        return f"`augment: {made.section.augment}` costs more than the steps; give it more threads"
+    return ""
 
 
 def _stepping(made: Setup, model: nn.Module, observer: Observer) -> nn.Module:

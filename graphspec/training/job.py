@@ -19,6 +19,7 @@ from graphspec.training.losses import Losses
 from graphspec.training.observer import Observer
 from graphspec.training.precision import Precision
 from graphspec.training.state import Origin
+from graphspec.training.symptoms import Anatomy
 
 
 class Sample(Protocol):
@@ -65,6 +66,7 @@ class Job:
         observer: Who is told.
         stop: Whether the user wants to stop.
         world: The processes that train together.
+        anatomy: What is known of the model, to name what is wrong with it.
     """
 
     folder: Path
@@ -81,6 +83,7 @@ class Job:
     observer: Observer
     stop: Interrupts = field(default_factory=Interrupts)
     world: World = ALONE
+    anatomy: Anatomy = Anatomy()  # noqa: RUF009 - it is frozen
 
     def stops(self) -> bool:
         """Return whether the run is to stop; several processes agree on it, so all must ask."""

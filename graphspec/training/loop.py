@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Mapping
 
-from graphspec.training import checkpoint, judging, schedules
+from graphspec.training import checkpoint, judging, schedules, symptoms
 from graphspec.training.distributed.together import together
 from graphspec.training.evaluation import Evaluation, evaluate
 from graphspec.training.folder import BEST, append_conflicts, append_metrics
@@ -24,6 +24,7 @@ from graphspec.training.pulse import PULL_S, Clock, Pulse, not_finite
 from graphspec.training.shares import Shares
 from graphspec.training.state import State
 from graphspec.training.step import step
+from graphspec.training.symptoms import Gradients, Waited
 
 
 def fit(job: Job, state: State) -> bool:
@@ -57,13 +58,15 @@ def _epoch(job: Job, state: State, clock: Clock) -> Record | None:
         meter.load_state_dict(state.totals["meter"])
     if state.totals:
         shares.load_state_dict(state.totals["shares"])
-    pulse = Pulse(job, state, meter, clock)
+    pulse, gradients = Pulse(job, state, meter, clock), Gradients(job, state)
+    batches = Waited(job.train.epoch(state.epoch, start=state.step))
     stopped = False
     state.model.train()
     with job.freezing.during(state.epoch, state.model):
         if state.step < len(job.train):
-            for batch in job.train.epoch(state.epoch, start=state.step):
+            for batch in batches:
                 step(job, state, meter, shares, batch)
+                gradients.look()
                 pulse.beat()
                 stopped = job.stops()
                 if stopped:
@@ -75,6 +78,7 @@ def _epoch(job: Job, state: State, clock: Clock) -> Record | None:
     if stopped or job.stops():
         return None
     record = _record(state, "train", scores, state.epoch_seconds, samples)
+    record["data_wait"] = round(batches.seconds / pulse.session_seconds(), 3)
     return record | _weights(job, shares, scores) | rates(state.optimizer)
 
 
@@ -114,7 +118,8 @@ def _validate(job: Job, state: State) -> list[Record] | None:
     if found is None:
         return None
     if not all(math.isfinite(score) for score in found.scores.values()):
-        raise not_finite(job, state, found.scores, "on the validation split")
+        where = "on the validation split"
+        raise not_finite(job, state, found.scores, where, job.validation)
     return [_record(state, "validation", found.scores, found.seconds, found.samples)]
 
 
@@ -167,6 +172,7 @@ def _close(job: Job, state: State, records: list[Record]) -> None:
         if leads:
             append_metrics(job.folder, records)
             append_conflicts(job.folder, state.epoch, conflicts)
+            symptoms.after_epoch(job, state, records[0])
             if weights is not None:
                 checkpoint.save(weights, job.folder / BEST)
     checkpoint.keep(state, job.origin, job.folder, job.recipe.checkpoint.keep)

@@ -7,7 +7,7 @@ stay float32.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,11 @@ class Precision:
         """Return a module that runs ``model`` in this precision and gives float32."""
         dtype = _DTYPES.get(self.name)
         return model if dtype is None else Mixed(model, dtype, self.device.type)
+
+    def context(self) -> AbstractContextManager[Any]:
+        """Return the context in which a model computes in this precision."""
+        dtype = _DTYPES.get(self.name)
+        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
     def scaler(self) -> torch.amp.GradScaler:
         """Return what keeps small gradients of fp16 from vanishing; in others it does nothing."""

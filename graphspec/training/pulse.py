@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphspec.errors import Code, SpecError, fail
+from graphspec.training import fault
 from graphspec.training.folder import LAST
-from graphspec.training.job import Job
+from graphspec.training.job import Job, Stream
 from graphspec.training.metrics import Meter
 from graphspec.training.observer import Progress
 from graphspec.training.state import State
@@ -67,7 +68,11 @@ class Pulse:
 
     def seconds(self) -> float:
         """Return the training time of the epoch, earlier sessions included."""
-        return self._before + time.perf_counter() - self._started
+        return self._before + self.session_seconds()
+
+    def session_seconds(self) -> float:
+        """Return the training time of the epoch in this session."""
+        return time.perf_counter() - self._started
 
     def checked_scores(self) -> dict[str, float]:
         """Fetch the means.
@@ -84,15 +89,27 @@ class Pulse:
         return scores
 
 
-def not_finite(job: Job, state: State, scores: Mapping[str, Any], where: str) -> SpecError:
-    """Make the error for losses or weights that are not numbers any more."""
+def not_finite(
+    job: Job, state: State, scores: Mapping[str, Any], where: str, split: Stream | None = None
+) -> SpecError:
+    """Make the error for losses or weights that are not numbers any more; the run is over.
+
+    Args:
+        job: The run.
+        state: Its state, which is used up to find where they come from.
+        scores: The scores, by which the tasks are named.
+        where: Where in the epoch.
+        split: The batches that were measured, where it was not while the model learned.
+    """
     tasks = [t for t in job.tasks if not math.isfinite(float(scores.get(f"{t}/loss", 0.0)))]
     names = " and ".join(f"`{task}`" for task in tasks)
     what = f"the loss of {names} is" if tasks else "some weights are"
     message = f"{what} not finite in epoch {state.epoch + 1}, {where}"
-    kept = f"`{job.folder / LAST}` still holds the state after epoch {state.epoch}"
     hint = (
         f"lower `train.lr` (now {job.recipe.lr:g}), e.g. `--set train.lr={job.recipe.lr / 10:g}`, "
-        f"add normalisation, or lower the loss weights\n{kept}"
+        "add normalisation, or lower the loss weights"
     )
-    return fail(Code.LOSS_NOT_FINITE, message, hint)
+    kept = f"`{job.folder / LAST}` still holds the state after epoch {state.epoch}"
+    found = fault.on_split(job, state, split) if split else fault.in_training(job, state)
+    lines = [found, hint, kept] if found else [hint, kept]
+    return fail(Code.LOSS_NOT_FINITE, message, "\n".join(lines))

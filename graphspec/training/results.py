@@ -111,6 +111,7 @@ def summarise(job: Job, state: State, setup: Setup, status: str) -> dict[str, An
         "device": str(job.device),
         "seed": job.recipe.seed,
         "unit": setup.data.unit,
+        "warnings": list(state.told.values()),
         "tasks": {name: _described(task) for name, task in job.tasks.items()},
     }
 

@@ -28,7 +28,7 @@ FORMAT = 4
 
 _PROGRESS = (
     "epoch", "step", "global_step", "pending", "seconds", "epoch_seconds", "totals",
-    "best_value", "best_epoch", "best_step", "watched", "waited", "finished",
+    "best_value", "best_epoch", "best_step", "watched", "waited", "finished", "told",
 )  # fmt: skip
 
 
@@ -75,6 +75,7 @@ class State:
         watched: Best values so far of what early stopping watches.
         waited: Epochs since then, for each.
         finished: Why training is over (``epochs``, ``early-stopping``), or None.
+        told: What was odd so far, in words, by what it is (`graphspec.training.symptoms`).
         saved_step: Steps done in all in the state that was saved last; not part of a checkpoint.
     """
 
@@ -100,6 +101,7 @@ class State:
     watched: list[float] = field(default_factory=list)
     waited: list[int] = field(default_factory=list)
     finished: str | None = None
+    told: dict[str, str] = field(default_factory=dict)
     saved_step: int | None = None
 
     @property
@@ -122,7 +124,7 @@ class State:
         Args:
             origin: Of which topology it is.
         """
-        random = _random_states()
+        random = random_states()
         return {
             **_head("state", origin),
             "progress": {name: getattr(self, name) for name in _PROGRESS},
@@ -150,7 +152,8 @@ class State:
         if self.average is not None:
             self.average.load_state_dict(saved["average"])
         for name in _PROGRESS:
-            setattr(self, name, saved["progress"][name])
+            if name in saved["progress"]:
+                setattr(self, name, saved["progress"][name])
         self._set_random_states(saved)
 
     def weights(self, origin: Origin) -> dict[str, Any]:
@@ -179,7 +182,7 @@ class State:
         """Go on with this process's random numbers, or where it had none, begin new ones."""
         world, ranks = self.strategy.world, saved["ranks"] or [saved["random"]]
         if len(ranks) == world.size:
-            _set_random_states(ranks[world.rank])
+            set_random_states(ranks[world.rank])
         else:
             first = int(saved["random"]["cpu"].sum())
             torch.manual_seed(seed_of(first, f"{self.global_step}/{world.rank}"))
@@ -204,7 +207,8 @@ def _head(kind: str, origin: Origin) -> dict[str, Any]:
     }
 
 
-def _random_states() -> dict[str, Tensor]:
+def random_states() -> dict[str, Tensor]:
+    """Return the states of torch's random numbers by device."""
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()
@@ -213,7 +217,8 @@ def _random_states() -> dict[str, Tensor]:
     return states
 
 
-def _set_random_states(states: Mapping[str, Tensor]) -> None:
+def set_random_states(states: Mapping[str, Tensor]) -> None:
+    """Go back to what `random_states` gave."""
     torch.set_rng_state(states["cpu"])
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"])

@@ -7,6 +7,7 @@ it to name the first node that is to blame.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ class Visit:
         saved_bytes: Memory of what it keeps for the backward pass, besides parameters; what two
             nodes keep is counted at the first.
         finite: Whether all its outputs are finite.
+        largest: Largest absolute value of its outputs.
         gradient: Norm of the gradient of its outputs, or None where none came back.
     """
 
@@ -42,6 +44,7 @@ class Visit:
     output_bytes: int = 0
     saved_bytes: int = 0
     finite: bool = True
+    largest: float = 0.0
     gradient: float | None = None
 
 
@@ -79,6 +82,15 @@ class Walk:
     def culprit(self) -> Visit | None:
         """The first node whose outputs are not finite."""
         return next((visit for visit in self.visits.values() if not visit.finite), None)
+
+    @property
+    def backward_culprit(self) -> str | None:
+        """The first node, in the order of the backward pass, whose gradient is not finite."""
+        for _, node in self._arrivals:
+            gradient = self.visits[node].gradient
+            if gradient is not None and not math.isfinite(gradient):
+                return node
+        return None
 
 
 def walk(
@@ -152,6 +164,8 @@ class _Runner(fx.Interpreter):
         for tensor in tensors:
             if self._norms and tensor.is_floating_point():
                 visit.finite &= bool(torch.isfinite(tensor).all())
+                if tensor.numel():
+                    visit.largest = max(visit.largest, float(tensor.detach().abs().max()))
             if tensor.requires_grad:
                 tensor.register_hook(self._hook(visit))  # type: ignore[no-untyped-call]
 

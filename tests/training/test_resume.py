@@ -25,6 +25,7 @@ from .conftest import Notes
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 EPOCHS = 2
+TIMES = ("seconds", "images_per_s", "data_wait")
 STEPS = 3
 
 
@@ -54,8 +55,7 @@ def assert_same(a: Any, b: Any, path: str = "") -> None:
 
 def timeless(run: Run) -> list[dict[str, Any]]:
     return [
-        {key: value for key, value in record.items() if key not in ("seconds", "images_per_s")}
-        for record in run.metrics
+        {key: value for key, value in record.items() if key not in TIMES} for record in run.metrics
     ]
 
 

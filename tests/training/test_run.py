@@ -58,7 +58,7 @@ def test_metrics_are_flat_and_in_order(spec: Path, tmp_path: Path) -> None:
     assert list(records[0]) == [
         "epoch", "step", "split", "seconds", "images_per_s", "loss",
         "fine/loss", "fine/top1", "fine/top5", "coarse/loss", "coarse/top1",
-        "fine/weight", "fine/weighted", "coarse/weight", "coarse/weighted", "lr",
+        "data_wait", "fine/weight", "fine/weighted", "coarse/weight", "coarse/weighted", "lr",
     ]  # fmt: skip
     for record in records:
         first = next(each for each in records if each["split"] == record["split"])

@@ -1,0 +1,88 @@
+"""A run that learns nothing or waits for data says so, once, and its folder keeps it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphspec.data.batches import Batches
+from graphspec.training import symptoms
+from graphspec.training.run import train
+
+from .conftest import Notes
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
+DEAD = """\
+graphspec: 1
+name: dead
+data: tiny
+train: {epochs: 2, batch_size: 32, seed: 3}
+nodes:
+  trunk: {op: fc, from: image, units: 8}
+  dead: {op: Linear, from: trunk, out_features: 4, init: {weight: zeros, bias: {constant: -1}}}
+  off: {op: relu, from: dead}
+  both: {op: concat, from: [trunk, off]}
+  fine_label: {op: head, from: both, task: fine}
+"""
+
+
+def test_a_node_that_gets_no_gradient(tmp_path: Path) -> None:
+    path = tmp_path / "dead.yaml"
+    path.write_text(DEAD)
+    notes = Notes()
+    run = train(path, out=tmp_path / "run", observer=notes)
+    text = "no gradient came to `dead` in the first 4 steps, so nothing is learned there: look for "
+    text += "an activation that is always 0, or a weight of 0 on the way to the loss"
+    assert notes.warnings == [text]
+    assert run.summary["warnings"] == [text]
+    assert text in (run.folder / "report.html").read_text().replace("&#39;", "'")
+    again = train(resume=run.folder, epochs=3, observer=(later := Notes()))
+    assert later.warnings == []
+    assert again.summary["warnings"] == [text]
+
+
+def test_what_is_frozen_or_of_no_weight_is_not_told(spec: Path, tmp_path: Path) -> None:
+    overrides: dict[str, Any] = {"train.epochs": 1, "tasks.coarse.weight": 0}
+    overrides["train.groups"] = [{"nodes": "trunk", "freeze": True}]
+    run = train(spec, out=tmp_path / "run", overrides=overrides)
+    assert run.summary["warnings"] == []
+
+
+def test_a_loss_that_does_not_move(spec: Path, tmp_path: Path) -> None:
+    notes = Notes()
+    overrides = {"train.lr": 1e-12, "train.epochs": 6, "data.augment": "none"}
+    overrides |= {"nodes.features.dropout": 0}
+    run = train(spec, out=tmp_path / "run", overrides=overrides, observer=notes)
+    first = run.metrics[0]["fine/loss"]
+    told = [text for text in notes.warnings if "has not moved in 5 epochs" in text]
+    assert len(told) == 2
+    assert told == run.summary["warnings"]
+    assert told[0].startswith(f"the loss of `fine` has not moved in 5 epochs: {first:.4f} to ")
+    assert "(to guess among 6 classes costs 1.7918); try another `train.lr` (now 1e-12)" in told[0]
+
+
+def test_data_that_are_slower_than_the_steps(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Batches.epoch
+
+    def slowly(self: Batches, epoch: int, start: int = 0) -> Iterator[Any]:
+        for batch in original(self, epoch, start):
+            time.sleep(0.3)
+            yield batch
+
+    monkeypatch.setattr(Batches, "epoch", slowly)
+    monkeypatch.setattr(symptoms, "STARVED_S", 0.8)
+    notes = Notes()
+    run = train(spec, out=tmp_path / "run", observer=notes)
+    waits = [record["data_wait"] for record in run.metrics if record["split"] == "train"]
+    assert all(0.5 < wait <= 1 for wait in waits)
+    (text,) = run.summary["warnings"]
+    assert notes.warnings == [text]
+    assert text.startswith(f"{waits[0]:.0%} of epoch 1 was spent waiting for data: ")
+    assert "`augment: crop-flip` costs more than the steps" in text
