@@ -1,7 +1,8 @@
 """What the trainer adds to a step, in microseconds of processor time.
 
 The same steps (two tasks, forward, losses, backward, fused Adam) are made by the trainer's
-`graphspec.training.step.step`, with its running means and its look at the clock, by the same
+`graphspec.training.step.step`, with its running means and its looks at clock and
+gradients, by the same
 without counting metrics, and written out by hand. Blocks of steps alternate between the three in
 one process; printed are median differences. Processor time is taken, so that other programs on the
 machine matter less.
@@ -38,6 +39,7 @@ from graphspec.training.pulse import Clock, Pulse
 from graphspec.training.shares import Shares
 from graphspec.training.state import State
 from graphspec.training.step import step
+from graphspec.training.symptoms import Anatomy, Gradients, Waited
 
 CPU = torch.device("cpu")
 STEPS = 200
@@ -79,16 +81,20 @@ def ours(classes: int, given: list[Any], counted: bool) -> Callable[[], None]:
     state = State(model, optimizer, Fixed(WEIGHTS))
     job: Any = SimpleNamespace(
         recipe=Train(), losses=losses, forward=model, train=given, tasks=tasks, observer=Silent(),
-        world=ALONE,
+        world=ALONE, stops=lambda: False,
+        anatomy=Anatomy(learned={name: name for name, _ in model.named_parameters()}),
     )  # fmt: skip
     meter: Any = Meter(tasks, losses, CPU) if counted else Uncounted()
     shares = Shares()
-    pulse = Pulse(job, state, meter, Clock(0))
+    pulse, gradients = Pulse(job, state, meter, Clock(0)), Gradients(job, state)
 
     def block() -> None:
-        for batch in given:
+        for batch in Waited(given):
             step(job, state, meter, shares, batch)
+            gradients.look()
             pulse.beat()
+            if job.stops():
+                break
 
     return block
 

@@ -94,7 +94,8 @@ def test_every_type_of_task_learns_and_is_told(spec: Path, tmp_path: Path) -> No
     assert list(first)[5:] == [
         "loss", "mask/loss", "mask/iou", "mask/accuracy", "kind/loss", "kind/top1",
         "size/loss", "size/mae", "size/rmse", "size/r2", "tags/loss", "tags/f1", "tags/accuracy",
-        "data_wait", *(f"{task}/{name}" for task in run.summary["tasks"] for name in ("weight", "weighted")),
+        "data_wait",
+        *(f"{task}/{name}" for task in run.summary["tasks"] for name in ("weight", "weighted")),
         "lr",
     ]  # fmt: skip
     for task in ("mask", "kind", "size", "tags"):
