@@ -5,22 +5,28 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from graphspec.cli import terminal
-from graphspec.cli.options import DataRoot, Device, Format, Plugins, TextOrJson
-
-if TYPE_CHECKING:
-    from graphspec.language.signature import TaskSpec
+from graphspec.cli.options import (
+    DataRoot,
+    Device,
+    Format,
+    Plugins,
+    TextOrJson,
+    overrides,
+    plain,
+)
 
 EXAMPLES = (
     "graphspec evaluate runs/arch5-20260102-030405",
     "graphspec evaluate runs/narrow --split validation --checkpoint last",
+    "graphspec evaluate runs/pictures --data folder --data-root new/ --split all",
     "graphspec evaluate runs/narrow --format json",
 )
 
@@ -31,6 +37,7 @@ class Split(str, Enum):
     TRAIN = "train"
     VALIDATION = "validation"
     TEST = "test"
+    ALL = "all"
 
 
 class Checkpoint(str, Enum):
@@ -51,7 +58,25 @@ def command(
     checkpoint: Annotated[
         Checkpoint, typer.Option("--checkpoint", help="Which weights.")
     ] = Checkpoint.BEST,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="NAME",
+            help="Other data than the run's: a source, such as folder, whose classes fit.",
+            show_default=False,
+        ),
+    ] = None,
     data_root: DataRoot = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A value of the other data (data.path=new.csv). Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     device: Device = None,
     plugins: Plugins = None,
     form: TextOrJson = Format.TEXT,
@@ -67,27 +92,33 @@ def command(
             folder,
             split=part.value,
             checkpoint=checkpoint.value,
+            data=data,
             data_root=data_root,
+            overrides=plain(overrides(assignments)),
             device=device,
             observer=observer,
         )
     if form is Format.JSON:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        print("\n".join(_text(found, _tasks(folder))))
+        print("\n".join(_text(found, _names(folder))))
 
 
-def _tasks(folder: Path) -> Mapping[str, TaskSpec]:
-    """Return the tasks of the run's data source, which know the names of the classes."""
+def _names(folder: Path) -> Mapping[str, Sequence[str]]:
+    """Return the names of the classes by task."""
     from graphspec import compiler
     from graphspec.data import sources
-    from graphspec.training.folder import SPEC
+    from graphspec.training.folder import ENVIRONMENT, SPEC, read_json
 
+    recorded: dict[str, list[str]] | None = read_json(folder / ENVIRONMENT)["data"].get("names")
+    if recorded is not None:
+        return recorded
     spec = compiler.load(folder / SPEC)
-    return sources.describe(spec.data, spec.tasks).tasks if spec.data else {}
+    offered = sources.describe(spec.data, spec.tasks).tasks if spec.data else {}
+    return {name: task.names for name, task in offered.items()}
 
 
-def _text(found: dict[str, Any], offered: Mapping[str, TaskSpec]) -> list[str]:
+def _text(found: dict[str, Any], names_of: Mapping[str, Sequence[str]]) -> list[str]:
     from graphspec.training import summary
     from graphspec.training.measures import found as measured
     from graphspec.training.measures import measure, ordered
@@ -96,9 +127,10 @@ def _text(found: dict[str, Any], offered: Mapping[str, TaskSpec]) -> list[str]:
     names = ordered(["loss", *(name for each in tasks.values() for name in each)])
     width = shutil.get_terminal_size().columns if terminal.is_terminal(sys.stdout) else 100
     rows = [[t, *(summary.cell(n, found.get(f"{t}/{n}")) for n in names)] for t in tasks]
+    where = "all splits" if found["split"] == "all" else f"the {found['split']} split"
     lines = [
-        f"{found['name']}, {found['checkpoint']} weights (epoch {found['epoch']}), on the "
-        f"{found['split']} split: {found['samples']:,} {found['unit']}, "
+        f"{found['name']}, {found['checkpoint']} weights (epoch {found['epoch']}), on "
+        f"{where}: {found['samples']:,} {found['unit']}, "
         f"{found['images_per_s']:,.0f} {found['unit']}/s",
         "",
         *summary.tables(["task", *(measure(name).title for name in names)], rows, width),
@@ -111,7 +143,7 @@ def _text(found: dict[str, Any], offered: Mapping[str, TaskSpec]) -> list[str]:
     }
     lines += summary.hierarchy(related, own)
     for task, counts in found["confusion"].items():
-        classes = offered[task].names or [str(number) for number in range(len(counts))]
+        classes = names_of.get(task) or [str(number) for number in range(len(counts))]
         table = {"task": task, "split": found["split"], "names": classes, "counts": counts}
         lines += ["", *summary.confusion(table, width)]
     return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +22,7 @@ from graphspec.training import (
     folder,
     kinship,
     loggers,
+    other_data,
     results,
     resume,
     setup,
@@ -49,6 +51,10 @@ if TYPE_CHECKING:
     from graphspec.training.export import Exported
     from graphspec.training.predict import Given
     from graphspec.training.predictions import Prediction
+
+
+SPLITS = ("train", "validation", "test")
+"""The parts of a data set."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,10 @@ class Run:
         model: nn.Module = compiler.compile(setup.portable(spec, environment))
         model.load_state_dict(_weights(self.folder, checkpoint, spec)["model"])
         return model.eval()
+
+    def evaluate(self, **options: Any) -> dict[str, Any]:
+        """Evaluate the trained model on a split, of its data or others; see `evaluate`."""
+        return evaluate(self.folder, **options)
 
     def predict(self, given: Given, **options: Any) -> list[Prediction]:
         """Ask the trained model about samples; see `graphspec.predict`."""
@@ -333,17 +343,23 @@ def evaluate(
     *,
     split: str = "test",
     checkpoint: str = "best",
+    data: str | None = None,
     data_root: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
     device: str | None = None,
     observer: Observer | None = None,
 ) -> dict[str, Any]:
-    """Evaluate the weights of a run; the run's folder is not changed.
+    """Evaluate the weights of a run, on its data or others; the run's folder is not changed.
 
     Args:
         run: The run folder.
-        split: ``train`` (without augmentation), ``validation`` or ``test``.
+        split: ``train`` (without augmentation), ``validation``, ``test``, or ``all`` of them.
         checkpoint: ``best`` or ``last``.
+        data: Name of the source of other data, also where it is the run's source: inputs and tasks
+            must fit. They are read as the run read its own, and where classes have names, those
+            count and not their numbers.
         data_root: Folder with the files of the data source, if not the one of the run.
+        overrides: Further values of ``data:`` for other data, e.g. ``{"data.path": "new.csv"}``.
         device: Device, if not the one of the recipe.
         observer: Who is told warnings.
 
@@ -358,30 +374,29 @@ def evaluate(
             ``data-mismatch`` if the data are not those of the run, and those of the data room.
     """
     path = folder.require_run(Path(run))
-    _choose("split", split, ("train", "validation", "test"))
+    _choose("split", split, (*SPLITS, "all"))
     root = None if data_root is None else str(data_root)
-    changes = Changes(data_root=root, device=device)
-    checked = setup.load(path / folder.SPEC, changes.paths(), observer or Silent())
-    spec = checked.spec
+    watcher = observer or Silent()
+    spec = compiler.load(path / folder.SPEC)
     saved = _weights(path, checkpoint, spec)
     with devices_.explained_memory(spec.train.batch_size):
-        made = setup.prepare(checked, observer or Silent())
-        described = folder.read_json(path / folder.ENVIRONMENT)
-        for text in provenance.changes(described):
-            (observer or Silent()).warning(text)
-        if described["data"]["fingerprint"] != made.data.fingerprint:
-            message = f"the data are not those that `{path}` was trained with"
-            hint = f"the run had {described['data']['origin']}; name its folder with `--data-root`"
-            raise fail(Code.DATA_MISMATCH, message, hint)
-        batches = made.batches(split)
-        if batches is None:
+        if data is None and not overrides:
+            made = _with_own_data(path, Changes(data_root=root, device=device), watcher)
+        else:
+            made = other_data.prepare(path, data, root, overrides or {}, device, watcher)
+        for text in provenance.changes(folder.read_json(path / folder.ENVIRONMENT)):
+            watcher.warning(text)
+        streams = [made.batches(each) for each in (SPLITS if split == "all" else (split,))]
+        streams = [stream for stream in streams if stream is not None]
+        if not streams:
             message = f"the {split} split of `{made.data.name}` is empty in this run"
             raise fail(Code.BAD_OPTION, message, "choose another `--split`")
+        batches = chain.from_iterable(stream.epoch(0) for stream in streams if stream)
         with _private_random_numbers(made.device):
             model = made.model()
             model.load_state_dict(saved["model"])
             judged = Precision(spec.train.precision, made.device).apply(model)
-            found = measure_split(judged, batches.epoch(0), made.losses, made.tasks, made.device)
+            found = measure_split(judged, batches, made.losses, made.tasks, made.device)
     assert found is not None  # nothing interrupts it
     return {
         "name": spec.name,
@@ -399,6 +414,19 @@ def evaluate(
             for name, kin in found.kin.items()
         },
     }
+
+
+def _with_own_data(path: Path, changes: Changes, observer: Observer) -> Setup:
+    """Return what a run is made of, with the data that it was trained with."""
+    made = setup.prepare(setup.load(path / folder.SPEC, changes.paths(), observer), observer)
+    described = folder.read_json(path / folder.ENVIRONMENT)
+    if described["data"]["fingerprint"] != made.data.fingerprint:
+        message = f"the data are not those that `{path}` was trained with"
+        hint = f"the run had {described['data']['origin']}; name its folder with `--data-root`, or "
+        assert made.spec.data is not None
+        hint += f"say that others are meant with `--data {made.spec.data.source}`"
+        raise fail(Code.DATA_MISMATCH, message, hint)
+    return made
 
 
 def _init(

@@ -133,7 +133,7 @@ def load(spec: Spec | str | Path, overrides: Mapping[str, Any], observer: Observ
     """
     checked = check.checked(spec, overrides)
     for warning in checked.warnings:
-        observer.warning(_words(warning))
+        observer.warning(words(warning))
     return checked
 
 
@@ -152,8 +152,8 @@ def prepare(checked: Checked, observer: Observer) -> Setup:
     reading = getattr(observer, "reading", None)  # which not every observer has
     data = sources.load(spec.data, spec.train.seed, spec.tasks, reading)
     for warning in data.warnings:
-        observer.warning(_words(warning))
-    tasks = _tasks(graph, data, spec.tasks)
+        observer.warning(words(warning))
+    tasks = tasks_of(graph, data, spec.tasks)
     labels = labelled.counts(data, tasks)
     labelled.check(labels, data.name)
     loss = losses.make(tasks, spec.tasks, data.train.labels, device)
@@ -169,8 +169,17 @@ def prepare(checked: Checked, observer: Observer) -> Setup:
     return Setup(spec, recipe, spec.data, graph, data, tasks, loss, device, labels)
 
 
-def _tasks(graph: Graph, data: DataSet, sections: Mapping[str, Task]) -> dict[str, TaskSpec]:
-    """Return the tasks with a head as the data set describes them, with their chosen metrics."""
+def tasks_of(graph: Graph, data: DataSet, sections: Mapping[str, Task]) -> dict[str, TaskSpec]:
+    """Return the tasks with a head as the data set describes them, with their chosen metrics.
+
+    Args:
+        graph: The topology.
+        data: The data set.
+        sections: The spec's ``tasks:``.
+
+    Raises:
+        SpecError: ``data-mismatch`` where it does not offer what is read and predicted.
+    """
     offered = data.signature
     for name in graph.inputs:
         if name not in offered.inputs:
@@ -248,6 +257,7 @@ def _steerable(recipe: Train, tasks: Mapping[str, TaskSpec], observer: Observer)
     return made
 
 
-def _words(warning: Diagnostic) -> str:
+def words(warning: Diagnostic) -> str:
+    """Return a warning in one line, with its place."""
     place = f"{warning.location}: " if warning.span else ""
     return f"{place}{warning.message}" + (f" ({warning.hint})" if warning.hint else "")
