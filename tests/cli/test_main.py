@@ -47,8 +47,8 @@ SURFACE = {
     },
     "runs": {"--plugin", "--format", "--help"},
     "evaluate": {
-        "--split", "--checkpoint", "--data", "--data-root", "--set", "--device", "--plugin", "--format",
-        "--help",
+        "--split", "--checkpoint", "--data", "--data-root", "--set", "--device", "--plugin",
+        "--format", "--help",
     },
     "predict": {
         "--top", "--checkpoint", "--batch-size", "--maps", "--device", "--plugin", "--format",
