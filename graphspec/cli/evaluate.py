@@ -127,10 +127,9 @@ def _text(found: dict[str, Any], names_of: Mapping[str, Sequence[str]]) -> list[
     names = ordered(["loss", *(name for each in tasks.values() for name in each)])
     width = shutil.get_terminal_size().columns if terminal.is_terminal(sys.stdout) else 100
     rows = [[t, *(summary.cell(n, found.get(f"{t}/{n}")) for n in names)] for t in tasks]
-    where = "all splits" if found["split"] == "all" else f"the {found['split']} split"
     lines = [
         f"{found['name']}, {found['checkpoint']} weights (epoch {found['epoch']}), on "
-        f"{where}: {found['samples']:,} {found['unit']}, "
+        f"{summary.part(found['split'])}: {found['samples']:,} {found['unit']}, "
         f"{found['images_per_s']:,.0f} {found['unit']}/s",
         "",
         *summary.tables(["task", *(measure(name).title for name in names)], rows, width),

@@ -67,7 +67,12 @@ def prepare(
         observer.warning(setup.words(warning))
     used = {name: reading for name, reading in inputs.items() if name in graph.inputs}
     found = refitted(found, used, described["data"].get("names", {}))
-    tasks = setup.tasks_of(graph, found, own.tasks)
+    absent = [name for name in graph.tasks if name not in found.signature.tasks]
+    if len(absent) == len(graph.tasks):
+        absent = []  # none fits, which is told as a mistake
+    for name in absent:
+        observer.warning(f"`{found.name}` has no labels of `{name}`, which is not measured")
+    tasks = setup.tasks_of(graph, found, own.tasks, absent)
     target = devices.resolve(device or own.train.device)
     weighted = _weighted(own, described)
     loss = losses.make(tasks, weighted, found.train.labels, target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,13 +169,16 @@ def prepare(checked: Checked, observer: Observer) -> Setup:
     return Setup(spec, recipe, spec.data, graph, data, tasks, loss, device, labels)
 
 
-def tasks_of(graph: Graph, data: DataSet, sections: Mapping[str, Task]) -> dict[str, TaskSpec]:
+def tasks_of(
+    graph: Graph, data: DataSet, sections: Mapping[str, Task], skipped: Collection[str] = ()
+) -> dict[str, TaskSpec]:
     """Return the tasks with a head as the data set describes them, with their chosen metrics.
 
     Args:
         graph: The topology.
         data: The data set.
         sections: The spec's ``tasks:``.
+        skipped: Tasks that are not asked for.
 
     Raises:
         SpecError: ``data-mismatch`` where it does not offer what is read and predicted.
@@ -186,7 +189,8 @@ def tasks_of(graph: Graph, data: DataSet, sections: Mapping[str, Task]) -> dict[
             known = ", ".join(f"`{n}`" for n in offered.inputs)
             message = f"the topology reads the input `{name}`, which `{data.name}` does not offer"
             raise fail(Code.DATA_MISMATCH, message, f"inputs of `{data.name}`: {known}")
-    for name, task in graph.tasks.items():
+    wanted = {name: task for name, task in graph.tasks.items() if name not in skipped}
+    for name, task in wanted.items():
         found = offered.tasks.get(name)
         if found is None:
             known = ", ".join(f"`{n}`" for n in offered.tasks)
@@ -198,7 +202,7 @@ def tasks_of(graph: Graph, data: DataSet, sections: Mapping[str, Task]) -> dict[
                 f"`{data.name}`"
             )
             raise fail(Code.DATA_MISMATCH, message, "state what the data have, or leave it out")
-    return metric_choice.chosen({name: offered.tasks[name] for name in graph.tasks}, sections)
+    return metric_choice.chosen({name: offered.tasks[name] for name in wanted}, sections)
 
 
 def _remark(spec: Spec, data: DataSet, tasks: Mapping[str, TaskSpec], observer: Observer) -> None:

@@ -153,6 +153,11 @@ def pair_text(pair: Any, found: Any) -> str:
     return f"{pair['true']} taken for {pair['predicted']}: {counts} ({kin})"
 
 
+def part(split: str) -> str:
+    """Return which part of the data a split is, in words."""
+    return "all splits" if split == "all" else f"the {split} split"
+
+
 def confusion(found: Any, width: int = 100) -> list[str]:
     """Return the table of confusion (row: true, column: predicted), or its worst pairs.
 
@@ -163,7 +168,7 @@ def confusion(found: Any, width: int = 100) -> list[str]:
     names, counts = found["names"], found["counts"]
     size = max(3, *(len(str(count)) for row in counts for count in row))
     label = max(len(name) for name in names)
-    title = f"{found['task']} on the {found['split']} split: true class by row, predicted by column"
+    title = f"{found['task']} on {part(found['split'])}: true class by row, predicted by column"
     fits = label + 4 + (size + 1) * len(names) <= width
     if len(names) > _TABLE_CLASSES or not fits:
         return [f"{found['task']} classes most often confused ({found['split']}):", *_worst(found)]

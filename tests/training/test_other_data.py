@@ -15,6 +15,8 @@ from graphspec.errors import SpecError
 from graphspec.training.run import Run, evaluate, train
 from tests.cli.conftest import Cli, Done
 
+from .conftest import Notes
+
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 SPEC = """\
@@ -131,6 +133,24 @@ def test_words_and_means_are_the_runs(tmp_path: Path, monkeypatch: pytest.Monkey
         ranking = each["kind"].ranking  # type: ignore[union-attr]
         logs.append(next(-np.log(r.probability) for r in ranking if r.name == row[0]))
     assert found["kind/loss"] == pytest.approx(np.mean(logs), rel=1e-4)
+
+
+def test_tasks_without_labels_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    paint(Path("own"), tuple(LEVELS), 8)
+    text = SPEC.replace("root: own, levels: [colour]", "root: deep, levels: [kind, colour]")
+    Path("colours.yaml").write_text(text + "  other: {op: head, from: pooled, task: kind}\n")
+    for colour, kind in (("blue", "cold"), ("green", "cold"), ("red", "warm")):
+        Path("deep", kind).mkdir(parents=True, exist_ok=True)
+        (Path("own") / colour).rename(Path("deep", kind, colour))
+    run = train("colours.yaml", out="run", epochs=1)
+    paint(Path("new"), ("red", "green"), 3)
+    notes = Notes()
+    own = {"data.levels": ["colour"]}
+    found = run.evaluate(data="folder", data_root="new", overrides=own, split="all", observer=notes)
+    assert notes.warnings == ["`folder` has no labels of `kind`, which is not measured"]
+    assert "colour/top1" in found
+    assert not any(key.startswith("kind/") for key in found)
 
 
 def test_the_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
