@@ -34,6 +34,8 @@ _SHORT_FORMS = {
     "schedule": ("string",),
     "clip": ("number",),
     "ema": ("number", "boolean"),
+    "early_stopping": ("integer", "boolean", "string"),
+    "checkpoint": ("integer", "string"),
 }
 """Keys of ``train:`` whose value may be one scalar, and of which types."""
 _NODE_KEYS = ("from", "each", "copies", "repeat", "when", "trainable", "init", "tie")

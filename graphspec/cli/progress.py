@@ -144,12 +144,13 @@ def header_lines(header: Header) -> list[str]:
     )
     facts = "; ".join(f"{label}: {value}" for label, value in header.facts)
     epochs = "epoch" if header.epochs == 1 else "epochs"
+    steps = "step" if header.steps == 1 else "steps"
     begun = f", {header.start_epoch} done" if header.start_epoch else ""
     return [
         f"{header.name} on {header.data}: {samples} {header.unit}",
         f"tasks: {tasks}",
         f"{count_text(header.parameters)} parameters on {header.device}; {facts}",
-        f"{header.epochs} {epochs} of {header.steps} steps of {header.batch_size} {header.unit}"
+        f"{header.epochs} {epochs} of {header.steps} {steps} of {header.batch_size} {header.unit}"
         f"{begun}; seed {header.seed}; run folder: {header.folder}",
         *header.notes,
     ]

@@ -173,7 +173,11 @@ def _single(words: Sequence[str]) -> str:
     if len(words) > 1:
         listed = " ".join(words)
         message = f"`graphspec train` takes one spec, got {len(words)}: `{listed}`"
-        raise fail(Code.BAD_OPTION, message, f"one by one: `graphspec train {words[0]}`")
+        value = next((word for word in words if "=" in word), None)
+        hint = f"one by one: `graphspec train {words[0]}`"
+        if value is not None:
+            hint = f"a value is set by `--set {value}`"
+        raise fail(Code.BAD_OPTION, message, hint)
     return words[0]
 
 

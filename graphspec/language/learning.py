@@ -61,6 +61,10 @@ class Group(Section):
 
     @model_validator(mode="after")
     def _agrees(self) -> Group:
+        changes = (self.freeze, self.unfreeze_at, self.freeze_at)
+        if not self.arguments and changes == (None, None, None):
+            message = "the group states nothing of its parameters: give `lr` or `freeze: true`, say"
+            raise ValueError(message)
         if self.unfreeze_at is not None and self.freeze is False:
             message = "`unfreeze_at` is for what is frozen before, and `freeze` is false"
             raise ValueError(message)
@@ -152,7 +156,10 @@ class Average(Section):
 
 
 class EarlyStopping(Section):
-    """When to stop before the last epoch."""
+    """When to stop before the last epoch.
+
+    A number alone is the `patience`, a text the `metric`, `true` means the defaults.
+    """
 
     metric: Names = "train/loss"
     """What is watched: `train/loss`, `validation/fine/top1`, an expression, or a list of them."""
@@ -163,6 +170,15 @@ class EarlyStopping(Section):
     mode: Literal["all", "any"] = "all"
     """Of several metrics: whether `all` must have stopped improving, or `any` of them."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if value is True:
+            return {}
+        if isinstance(value, str):
+            return {"metric": value}
+        return {"patience": value} if _is_number(value) else value
+
     @property
     def metrics(self) -> tuple[str, ...]:
         """What is watched, one or several."""
@@ -170,12 +186,20 @@ class EarlyStopping(Section):
 
 
 class Checkpoints(Section):
-    """When the state of a run is saved, and how many are kept."""
+    """When the state of a run is saved, and how many are kept.
+
+    A number alone, or `epoch`, is `every`.
+    """
 
     every: Literal["epoch"] | Annotated[int, Field(ge=1)] = "epoch"
     """`epoch`, or a number of steps; at the end of an epoch it is saved in any case."""
     keep: int = Field(2, ge=1)
     """How many of the last states are kept: `last.pt`, and older ones in `checkpoints/`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"every": value} if _is_number(value) or isinstance(value, str) else value
 
 
 def _is_number(value: Any) -> bool:

@@ -7,7 +7,7 @@ that room.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -29,6 +29,33 @@ from graphspec.language.section import listed
 
 class Train(Section):
     """The recipe."""
+
+    elsewhere: ClassVar[dict[str, str]] = {
+        "learning_rate": "`lr`",
+        "scheduler": "`schedule`",
+        "lr_scheduler": "`schedule`",
+        "warmup": "`schedule: {warmup: 5}`",
+        **{
+            key: f"`optimizer: {{name: {name}, {key}: {value}}}`"
+            for key, name, value in (
+                ("weight_decay", "AdamW", 0.05),
+                ("momentum", "SGD", 0.9),
+                ("nesterov", "SGD", "true"),
+                ("betas", "Adam", "[0.9, 0.99]"),
+            )
+        },
+        "label_smoothing": "it in the task: `tasks: {NAME: {label_smoothing: 0.1}}`",
+        "class_weights": "it in the task: `tasks: {NAME: {class_weights: balanced}}`",
+        "loss": "it in the task: `tasks: {NAME: {loss: ...}}`",
+        "metrics": "it in the task: `tasks: {NAME: {metrics: [...]}}`",
+        "weights": "it in the tasks: `tasks: {NAME: {weight: 2}}`",
+        "augment": "it under `data:`",
+        "validation": "it under `data:`",
+        "workers": "it under `data:`",
+        "patience": "`early_stopping: {patience: 10}`",
+        "amp": "`precision: bf16` or `precision: fp16`",
+        "freeze": "`groups: [{nodes: NAME, freeze: true}]`",
+    }
 
     epochs: int = Field(100, ge=1)
     """Passes over the training split, at most."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from graphspec.language.section import Section
+from graphspec.language.section import Section, listed
 from graphspec.language.signature import TaskSpec, TaskType
 
 MAX_CLASSES = 2**31 - 1
@@ -66,9 +66,12 @@ class Task(Section):
     for unequal numbers in the training split. In `multilabel` they are factors of the positives."""
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     """Part of a label's weight that is spread evenly over all classes."""
-    metrics: Annotated[list[str], Field(min_length=1)] | None = Field(
-        None, examples=[["top1", "macro_f1"]]
-    )
+    metrics: Annotated[
+        Annotated[list[str], Field(min_length=1)] | None,
+        BeforeValidator(
+            listed, json_schema_input_type=str | Annotated[list[str], Field(min_length=1)] | None
+        ),
+    ] = Field(None, examples=[["top1", "macro_f1"]])
     """What the task is measured by, the one that says most first; by the type by default."""
     ignore_index: int | None = None
     """Label of the positions of a segmentation that do not count, such as `255`."""

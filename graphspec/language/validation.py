@@ -146,8 +146,13 @@ class _Context:
         of = f"`{inside}`" if inside else "a spec"
         home = self.homes.get(key) if not parent else None
         hint = self.sink.did_you_mean(key, fields, f"{self.codes.word} here", limit=30)
+        meant = _elsewhere(self.model, parent).get(key)
         if home is not None:
             hint = f"`{key}` belongs under `{home}:`"
+        elif meant is not None:
+            hint = f"write {meant}"
+        elif _runs_together(key):
+            hint = _runs_together(key)
         elif self.unknown_hint is not None and not difflib.get_close_matches(key, fields, 1, 0.75):
             hint = self.unknown_hint
         message = f"`{_short(key)}` is not one of the {self.codes.word} of {of}"
@@ -163,27 +168,46 @@ class _Context:
         value = _at(self.tree, path)
         shown = value_text(value.plain()) if value is not None else "nothing"
         expected = type_text(_annotation(self.model, path))
+        apart = _runs_together(str(path[-1])) if path else None
         of = f" of `{self.owner}`" if self.owner and self.codes is ARGUMENTS else ""
         subject = f"`{_dotted(path) or self.owner}`{of}"
         span = self.tree.locate(path)
         if all(_is_type_error(each["type"]) for each in items) and expected:
             message = f"{subject} takes {expected}, got {shown}"
-            hint = _type_hint(value, expected)
+            hint = apart or _type_hint(value, expected)
             if hint is None and expected == "a mapping":
                 hint = _help(self.model, path)
             self.sink.error(self.codes.type, span, message, hint)
             return
-        wanted = next((each for each in items if not _is_type_error(each["type"])), items[0])
+        wanted = _most_telling(items, value)
         if wanted["type"] == "expected":  # an argument that words its own complaint
             hint = _type_hint(value, str(wanted.get("ctx", {}).get("expected", "")))
             self.sink.error(self.codes.value, span, f"{subject}: {wanted['msg']}", hint)
         elif wanted["type"] == "value_error":
-            self.sink.error(self.codes.value, span, f"{subject}: {wanted['ctx']['error']}")
+            self.sink.error(self.codes.value, span, f"{subject}: {wanted['ctx']['error']}", apart)
         else:
-            message = f"{subject}: {_reason(wanted)}, got {shown}"
+            reason = _reason(wanted)
+            if wanted["type"] == "literal_error" and len(items) > 1 and expected:
+                reason = f"expected {expected}"
+            message = f"{subject}: {reason}, got {shown}"
             numeric = str(wanted.get("ctx", {}).get("expected", "")).isdigit()
             hint = _type_hint(value, "number") if numeric else None
             self.sink.error(self.codes.value, span, message, hint)
+
+
+def _most_telling(items: list[Any], value: Tree | None) -> Any:
+    """Return the complaint of the member of a union that a value was probably meant for."""
+    found = [each for each in items if not _is_type_error(each["type"])]
+    if value is not None and not isinstance(value.value, str):
+        # Words that a key may have are not what a number falls short of.
+        found.sort(key=lambda each: bool(each["type"] == "literal_error"))
+    return found[0] if found else items[0]
+
+
+def _runs_together(key: str) -> str | None:
+    """Return what to do about ``{a:b}``, which YAML reads as one key without a value."""
+    before, colon, after = key.partition(":")
+    return f"put a space after the colon: `{before}: {after}`" if colon and after else None
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:
@@ -296,6 +320,16 @@ def _field_names(model: type[BaseModel], path: tuple[str | int, ...]) -> list[st
         if _is_model(choice):
             return list(_fields(choice))
     return []
+
+
+def _elsewhere(model: type[BaseModel], path: tuple[str | int, ...]) -> dict[str, str]:
+    """Return what a section says of keys that are not its own."""
+    choices = _alternatives(_annotation(model, path) if path else model)
+    found: dict[str, str] = {}
+    for choice in choices:
+        if _is_model(choice):
+            found |= getattr(choice, "elsewhere", {})
+    return found
 
 
 def _help(model: type[BaseModel], path: tuple[str | int, ...]) -> str | None:

@@ -16,6 +16,9 @@ from graphspec.training import checkpoint, folder, patterns
 
 _NOT_ASKED = "not asked for"
 _ABSENT = "not in that run"
+_COUNTER = "num_batches_tracked"
+_SHOWN = 3
+"""Most tensors of a node that are named with the reason why they were left."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Takeover:
         for node in self.taken:
             if node in self.left:
                 count = len(self.taken[node])
-                parts = "; ".join(f"{name}: {why}" for name, why in self.left[node].items())
+                parts = _each(self.left[node])
                 found.append(f"  took {count} of {count + len(self.left[node])} of {node}; {parts}")
         reasons: dict[str, list[str]] = {}
         for node, tensors in self.left.items():
@@ -71,7 +74,14 @@ def _together(tensors: Mapping[str, str]) -> str:
     words = dict.fromkeys(tensors.values())
     if len(words) == 1:
         return next(iter(words))
-    return "; ".join(f"{name}: {why}" for name, why in tensors.items())
+    return _each(tensors)
+
+
+def _each(tensors: Mapping[str, str]) -> str:
+    """Return why tensors were left, the first few by name; the run's folder has all of them."""
+    shown = [f"{name}: {why}" for name, why in list(tensors.items())[:_SHOWN]]
+    more = len(tensors) - len(shown)
+    return "; ".join(shown) + (f"; {more} others (see {folder.ENVIRONMENT})" if more else "")
 
 
 def take(model: nn.Module, graph: Graph, source: str | Path, nodes: Iterable[str]) -> Takeover:
@@ -144,6 +154,8 @@ def _take_one(
         why = _ABSENT
     elif other.shape != tensor.shape:
         why = f"its shape is {list(other.shape)} there and {list(tensor.shape)} here"
+    elif name.removesuffix(_COUNTER) + "running_mean" in made.left.get(node, {}):
+        why = "it counts batches of statistics that were left"
     else:
         tensor.copy_(other)
         made.taken.setdefault(node, []).append(name)

@@ -72,7 +72,7 @@ def check(train: Train, sink: Sink, span: Spans) -> None:
         if _OURS.get(key):
             hint = f"write it as `{_OURS[key]}`"
         else:
-            hint = did_you_mean(key, known, f"arguments of {name}", limit=20)
+            hint = did_you_mean(key, ["name", *known], f"keys of {name}", limit=20)
         message = f"`{key}` is no argument of `{name}`"
         where = span(("train", "optimizer", key), key=True)
         sink.error(Code.UNKNOWN_ARGUMENT, where, message, hint)
@@ -210,5 +210,19 @@ def _trial(train: Train, arguments: Mapping[str, Any]) -> str | None:
             kind = table()[train.optimizer.name]
             kind([_parameter()], **{"lr": train.lr, **plain(arguments)}).step()
     except Exception as error:  # whatever a constructor makes of a wrong value, it is the value
-        return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        return objection(error, arguments)
     return None
+
+
+def objection(error: Exception, arguments: Mapping[str, Any]) -> str:
+    """Return what an error of torch says against arguments, in a line.
+
+    A comparison or a sum of a text with a number fails inside torch, in words of its code; then it
+    is said which value is no number.
+    """
+    wrong = [value for value in arguments.values() if isinstance(value, str)]
+    if isinstance(error, TypeError) and wrong:
+        return f"a text such as `{wrong[0]}` is not what it takes"
+    if isinstance(error, TypeError) and None in arguments.values():
+        return "it cannot be null"
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -109,7 +109,7 @@ def _check_length(recipe: Train, epochs: int) -> None:
     schedule = recipe.schedule
     if schedule is None or schedules.has_own_length(schedule):
         return
-    message = f"`schedule: {schedule.name}` ends with the {recipe.epochs} epochs of the run, so it "
+    message = f"`schedule: {schedule.name}` ends with the run's epochs, {recipe.epochs}, so it "
     message += f"cannot have {epochs}"
     hint = "leave `--epochs` away; or begin a new run with its weights: `--init-from RUN`"
     raise fail(Code.RUN_MISMATCH, message, hint)

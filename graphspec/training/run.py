@@ -304,7 +304,7 @@ def _resume(asked_of: Asked, run: Path, world: World, observer: Observer) -> Run
         found = Run.open(run)
         epochs = found.summary["epochs"]
         observer.warning(
-            f"`{run}` is finished after {epochs} epochs and stays as it is; "
+            f"`{run}` is finished after {epochs} epoch{'s' if epochs != 1 else ''} and stays as it is; "
             f"ask for more with `--epochs {epochs + 10}`"
         )
         return found

@@ -227,7 +227,9 @@ def check(train: Train, sink: Sink, span: Spans) -> None:
         return
     if schedule.name not in table():
         message = f"`{schedule.name}` is no scheduler of torch.optim.lr_scheduler"
-        hint = did_you_mean(schedule.name, table(), "schedules", limit=20)
+        word = schedule.name.lower()
+        meant = next((each for each in table() if word in each.lower()), schedule.name)
+        hint = did_you_mean(meant, table(), "schedules", limit=20)
         sink.error(Code.BAD_VALUE, place, message, hint)
         return
     _check_keys(schedule, sink, span)
@@ -334,5 +336,5 @@ def _trial(train: Train, schedule: Schedule, given: Mapping[str, Any]) -> str | 
             for _ in range(3):
                 made.step(*([1.0] if schedule.name == PLATEAU else []))
     except Exception as error:  # whatever a constructor makes of a wrong value, it is the value
-        return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        return optimizers.objection(error, given)
     return None

@@ -29,6 +29,7 @@ from graphspec.training import (
     losses,
     measures,
     metric_choice,
+    remarks,
 )
 from graphspec.training.balancing import choice
 from graphspec.training.balancing.site import Site
@@ -163,6 +164,8 @@ def prepare(checked: Checked, observer: Observer) -> Setup:
     _remark(spec, data, tasks, observer)
     told = choice.remark(spec.train.balance, graph, loss.weights)
     if told is not None:
+        observer.warning(told)
+    for told in remarks.of_recipe(spec.train, -(-len(data.train) // spec.train.batch_size)):
         observer.warning(told)
     recipe = spec.train if len(data.validation) else _steerable(spec.train, tasks, observer)
     labelled.check_measurable(recipe, labels, data.name)

@@ -162,6 +162,11 @@ def test_a_run_is_not_a_spec_and_not_overwritten(trained: tuple[Path, str], cli:
             "error[bad-option]: `graphspec train` takes one spec, got 2: `arch1 arch2`\n"
             "   one by one: `graphspec train arch1`\n",
         ),
+        (
+            ["train", "arch1", "width=4"],
+            "error[bad-option]: `graphspec train` takes one spec, got 2: `arch1 width=4`\n"
+            "   a value is set by `--set width=4`\n",
+        ),
         (["train", "--resume"], "error[bad-option]: `--resume` needs a run folder or a `SPEC`\n"),
         (["train", "runs/nosuch", "--resume"], "error[not-a-run]: `runs/nosuch` does not exist\n"),
         (["train", "tiny.yaml", "--resume"], "error[not-a-run]: `runs` has no unfinished run of"),

@@ -7,6 +7,9 @@ import pytest
 from graphspec import compiler
 from graphspec.errors import SpecError
 from graphspec.language.forms import LayersNode, OpNode, ShareNode
+from graphspec.language.learning import Checkpoints, EarlyStopping
+from graphspec.language.recipe import Train
+from graphspec.language.tasks import Task
 from tests.strategies import HEAD, errors_of
 
 NODES = """\
@@ -152,3 +155,16 @@ def test_load_reports_only_what_it_can_know() -> None:
     with pytest.raises(SpecError) as caught:
         compiler.load_text("graphspec: 1\nnodes: {a: {op: nonsense, from: nothing}, b: 3}\n")
     assert [d.code.value for d in caught.value.diagnostics] == ["wrong-type"]
+
+
+def test_a_recipe_takes_short_forms_of_early_stopping_and_checkpoints() -> None:
+    assert Train.model_validate({"early_stopping": 5}).early_stopping == EarlyStopping(patience=5)
+    assert Train.model_validate({"early_stopping": True}).early_stopping == EarlyStopping()
+    by_name = Train.model_validate({"early_stopping": "validation/fine/top1"}).early_stopping
+    assert by_name == EarlyStopping(metric="validation/fine/top1")
+    assert Train.model_validate({"checkpoint": 500}).checkpoint == Checkpoints(every=500)
+    assert Train.model_validate({"checkpoint": "epoch"}).checkpoint == Checkpoints()
+
+
+def test_one_metric_of_a_task_is_a_list_of_it() -> None:
+    assert Task.model_validate({"metrics": "top1"}).metrics == ["top1"]

@@ -124,3 +124,20 @@ def test_mistakes(
 def test_a_run_that_goes_on_takes_nothing_over(source: Run) -> None:
     with pytest.raises(SpecError, match="a run that goes on has its weights already"):
         train(resume=source.folder, init_from=source.folder)
+
+
+def test_of_a_node_with_other_shapes_a_few_reasons_are_told_and_no_counter_is_taken(
+    spec: Path, tmp_path: Path
+) -> None:
+    def wide(channels: int) -> dict[str, Any]:
+        layers = [{"Conv2d": {"out_channels": channels, "kernel_size": 3}}, "BatchNorm2d"]
+        return {"nodes.trunk": {"from": "image", "layers": layers}}
+
+    source = train(spec, out=tmp_path / "source", epochs=1, overrides=wide(4))
+    _, notes, run = start(spec, tmp_path / "run", source.folder, set=wide(6))
+    taken = json.loads((run.folder / "environment.json").read_text())["init_from"]
+    assert "trunk" not in taken["taken"]
+    assert set(taken["left"]["trunk"]) >= {"1.running_mean", "1.num_batches_tracked"}
+    told = next(line for line in notes.headers[0].notes if line.startswith("  left trunk"))
+    assert told.count("its shape is") == 3
+    assert told.endswith("; 4 others (see environment.json)")

@@ -155,6 +155,24 @@ def test_without_validation_the_training_split_judges_and_says_so_once(
     assert codes(error) == ["bad-option"]
 
 
+def test_what_a_recipe_asks_for_beyond_the_end_of_a_run_is_told(spec: Path, tmp_path: Path) -> None:
+    notes = Notes()
+    overrides = {
+        "train.schedule": {"warmup": 3},
+        "train.accumulate": 50,
+        "train.groups": [{"nodes": "trunk", "unfreeze_at": 4}],
+    }
+    train(spec, out=tmp_path / "run", epochs=1, observer=notes, overrides=overrides)
+    assert [text.partition(" ")[0] for text in notes.warnings] == [
+        "`warmup:", "`unfreeze_at:", "`accumulate:"
+    ]  # fmt: skip
+    assert "the whole run of 1 epoch," in notes.warnings[0]
+    quiet = Notes()
+    fitting = {"train.schedule": {"warmup": 0.5}, "train.accumulate": 2}
+    train(spec, out=tmp_path / "fitting", epochs=1, observer=quiet, overrides=fitting)
+    assert quiet.warnings == []
+
+
 def test_early_stopping_counts_epochs_without_enough_improvement(
     spec: Path, tmp_path: Path
 ) -> None:

@@ -46,6 +46,8 @@ def check(balance: Balance, graph: Graph | None, sink: Sink, span: Spans) -> Non
     for key in balance.arguments:
         if key not in known:
             hint = did_you_mean(key, known, f"arguments of {name}") if known else "leave it out"
+            if METHODS.find(str(balance.arguments[key])) is not None:
+                hint = f"write the method as `method: {balance.arguments[key]}`"
             message = f"`{key}` is no argument of `{name}`"
             where = span(("train", "balance", key), key=True)
             sink.error(Code.UNKNOWN_ARGUMENT, where, message, hint)
