@@ -146,13 +146,13 @@ class _Context:
         of = f"`{inside}`" if inside else "a spec"
         home = self.homes.get(key) if not parent else None
         hint = self.sink.did_you_mean(key, fields, f"{self.codes.word} here", limit=30)
-        meant = _elsewhere(self.model, parent).get(key)
+        meant, apart = _elsewhere(self.model, parent).get(key), _runs_together(key)
         if home is not None:
             hint = f"`{key}` belongs under `{home}:`"
         elif meant is not None:
             hint = f"write {meant}"
-        elif _runs_together(key):
-            hint = _runs_together(key)
+        elif apart is not None:
+            hint = apart
         elif self.unknown_hint is not None and not difflib.get_close_matches(key, fields, 1, 0.75):
             hint = self.unknown_hint
         message = f"`{_short(key)}` is not one of the {self.codes.word} of {of}"

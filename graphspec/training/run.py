@@ -304,8 +304,8 @@ def _resume(asked_of: Asked, run: Path, world: World, observer: Observer) -> Run
         found = Run.open(run)
         epochs = found.summary["epochs"]
         observer.warning(
-            f"`{run}` is finished after {epochs} epoch{'s' if epochs != 1 else ''} and stays as it is; "
-            f"ask for more with `--epochs {epochs + 10}`"
+            f"`{run}` is finished after {epochs} epoch{'s' if epochs != 1 else ''} and stays as it "
+            f"is; ask for more with `--epochs {epochs + 10}`"
         )
         return found
     checked = setup.load(own, {}, observer)
