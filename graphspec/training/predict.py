@@ -77,7 +77,8 @@ def predict(
     """
     from graphspec.training.run import Run
 
-    opened = run if isinstance(run, Run) else Run.open(run)
+    # one that still goes on has no summary yet
+    opened = run if isinstance(run, Run) else Run(folder.require_run(Path(run)), {})
     for option, value in (("batch-size", batch_size), ("top", top)):
         if value is not None and value < 1:
             raise fail(Code.BAD_OPTION, f"`--{option} {value}` is below 1", "give a number from 1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,13 @@ def test_files_arrays_and_tensors_give_the_same(run: Run, tmp_path: Path) -> Non
     assert isinstance(answer, Classes)
     assert [len(answer.ranking), answer.probability] == [3, answer.ranking[0].probability]
     assert answer.ranking[0].probability >= answer.ranking[1].probability
+
+
+def test_a_run_that_still_goes_on_may_be_asked(run: Run, tmp_path: Path) -> None:
+    copy = shutil.copytree(run.folder, tmp_path / "unfinished")
+    (copy / "summary.json").unlink()
+    expected = [each.tasks for each in run.predict(images()[:2])]
+    assert [each.tasks for each in predict(copy, images()[:2])] == expected
 
 
 def test_pictures_of_other_sizes_and_colours_become_what_the_run_reads(
