@@ -1,10 +1,10 @@
 """Images a second of `graphspec train` on arch5 against other ways to train the same, in turn.
 
 Everyone trains the same model with the same recipe on the same CIFAR-sized images: batches of 100,
-shuffled, cropped and flipped at random; 2 x cross-entropy of the fine class + that of the coarse one;
-Adam; the running loss and accuracy. A round is an epoch of everyone, one after the other, each in a
-process of its own that stays alive in between. Ratios are taken round by round, so that a machine
-that becomes faster or slower touches all alike; printed are medians.
+shuffled, cropped and flipped at random; 2 x cross-entropy of the fine class + that of the coarse
+one; Adam; the running loss and accuracy. A round is an epoch of everyone, one after the other, each
+in a process of its own that stays alive in between. Ratios are taken round by round, so that a
+machine that becomes faster or slower touches all alike; printed are medians.
 
     python -m benchmarks.train_speed                      # width 64 and 8
     python -m benchmarks.train_speed --width 8 --rounds 12 --only graphspec tuned

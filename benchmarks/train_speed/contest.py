@@ -84,19 +84,22 @@ class Turn:
         self._started = time.perf_counter()
         return again
 
-    def end(self, loss: float, fine: float, seconds: float | None = None) -> None:
+    def end(
+        self, loss: float, fine: float, seconds: float | None = None, workers: bool = False
+    ) -> None:
         """Stop the clock and tell how the round went.
 
         Args:
             loss: Mean weighted loss of the epoch.
             fine: Part of the images whose fine class was predicted.
             seconds: Time of the epoch's steps, where more was done after them.
+            workers: Whether it has child processes that matter.
         """
         whole = time.perf_counter() - self._started
         own = whole if seconds is None else seconds
         memory = _peak(resource.RUSAGE_SELF)
-        workers = _peak(resource.RUSAGE_CHILDREN)
-        self.line.send(Result(own, whole - own, loss, fine, memory, workers))
+        largest = _peak(resource.RUSAGE_CHILDREN) if workers else 0
+        self.line.send(Result(own, whole - own, loss, fine, memory, largest))
 
 
 def _peak(who: int) -> int:
@@ -133,9 +136,9 @@ def write_images(file: Path, count: int, cifar100: Path | None) -> str:
 
 
 def _made_up(count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-    """Return images that can be learned: a pattern of 8 x 8 patches for each class, and noise."""
+    """Return images that can be learned: a pattern of 4 x 4 patches for each class, and noise."""
     generator = np.random.default_rng(0)
-    patterns = generator.uniform(60, 196, (FINE, 3, 8, 8)).repeat(4, 2).repeat(4, 3)
+    patterns = generator.uniform(0, 255, (FINE, 3, 4, 4)).repeat(8, 2).repeat(8, 3)
     fine = np.arange(count) % FINE
     noise = generator.normal(0, 30, (count, 3, SIDE, SIDE)).astype(np.float32)
     image = (patterns[fine] + noise).clip(0, 255).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from graphspec.cli.progress import watching
 from graphspec.training.observer import Header, Observer, Progress, Record
 
 
-class Over(Exception):
+class Over(Exception):  # noqa: N818
     """There are no more rounds."""
 
 
@@ -51,7 +52,7 @@ class Rounds:
             raise Over
 
 
-def run(settings: Settings, turn: Turn, **changes: Any) -> None:
+def run(settings: Settings, turn: Turn) -> None:
     """Train arch5 as it is shipped, an epoch at each turn, without validation."""
     overrides = {
         "width": settings.width,
@@ -64,16 +65,12 @@ def run(settings: Settings, turn: Turn, **changes: Any) -> None:
         "tasks.fine.classes": FINE,
         "tasks.coarse.classes": COARSE,
         "train.early_stopping": None,
-        **changes,
     }
-    with watching() as shown:
-        try:
-            graphspec.train(
-                "arch5",
-                epochs=1_000_000,
-                out=settings.folder / "run",
-                overrides=overrides,
-                observer=Rounds(turn, shown),
-            )
-        except Over:
-            pass
+    with watching() as shown, contextlib.suppress(Over):
+        graphspec.train(
+            "arch5",
+            epochs=1_000_000,
+            out=settings.folder / "run",
+            overrides=overrides,
+            observer=Rounds(turn, shown),
+        )

@@ -76,7 +76,7 @@ def run(settings: Settings, turn: Turn, workers: int = 0) -> None:
             total += loss.item() * len(images)
             right += (outputs["fine"].argmax(1) == fine).sum().item()
             seen += len(images)
-        turn.end(total / seen, right / seen)
+        turn.end(total / seen, right / seen, workers=bool(workers))
 
 
 def run_with_workers(settings: Settings, turn: Turn) -> None:

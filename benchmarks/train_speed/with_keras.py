@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -94,7 +95,5 @@ def run(settings: Settings, turn: Turn) -> None:
     images = loader(settings).dataset
     batches = DataLoader(images, batch_size=BATCH, shuffle=True, collate_fn=collate)
     turn.ready(sum(int(v.value.numel()) for v in model.trainable_variables))
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         model.fit(batches, epochs=1_000_000, verbose=0, callbacks=[Rounds(turn)])
-    except KeyboardInterrupt:
-        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
 from typing import Any
@@ -81,7 +82,5 @@ def run(settings: Settings, turn: Turn) -> None:
         callbacks=[Rounds(turn)],
     )
     turn.ready(sum(p.numel() for p in model.parameters()))
-    try:
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
         trainer.fit(model, batches)
-    except (KeyboardInterrupt, SystemExit):
-        pass

@@ -104,6 +104,8 @@ def _work(name: str, settings: Settings, line: Connection) -> None:
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     warnings.simplefilter("ignore")
+    # data workers are forked where that is usual, not started afresh as this process was
+    multiprocessing.set_start_method(None, force=True)
     contestant = CONTESTANTS[name]
     own = Settings(settings.width, settings.threads, settings.file, settings.folder / name)
     own.folder.mkdir(parents=True, exist_ok=True)

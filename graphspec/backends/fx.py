@@ -6,6 +6,7 @@ name, built once however many nodes call it.
 
 from __future__ import annotations
 
+import itertools
 import operator
 from typing import Any
 
@@ -29,7 +30,9 @@ class GraphModule(fx.GraphModule):
     @property
     def takes_labels(self) -> bool:
         """Whether it takes ``labels``, the true labels by task, which training needs."""
-        return any(node.op == "placeholder" and node.target == LABELS for node in self.graph.nodes)
+        # every step asks, so the nodes behind the inputs are not looked at
+        inputs = itertools.takewhile(lambda node: node.op == "placeholder", self.graph.nodes)
+        return any(node.target == LABELS for node in inputs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the forward pass."""

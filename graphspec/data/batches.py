@@ -243,7 +243,12 @@ def normalized(images: Tensor, scale: Tensor, shift: Tensor, form: torch.memory_
     result = torch.empty(
         images.shape, dtype=torch.float32, device=images.device, memory_format=form
     )
-    return torch.addcmul(shift, images.float(), scale, out=result)
+    # First the type, then the order, then the numbers, with constants of an image's size and order:
+    # torch has a fast way for each of these, and for none of them together.
+    result.copy_(images.float())
+    size = (1, *images.shape[1:])
+    scales, shifts = (each.expand(size).contiguous(memory_format=form) for each in (scale, shift))
+    return torch.addcmul(shifts, result, scales, out=result)
 
 
 def normalization(

@@ -107,6 +107,8 @@ class Train(Section):
     """How several devices share the model: each has all of it (`ddp`), or a part (`fsdp`)."""
     channels_last: bool = True
     """Keep images and convolution weights in channels-last memory order, which is faster."""
+    in_place: bool = True
+    """Let a ReLU overwrite what the layer before it gave, where nothing else reads that."""
     fused: bool = True
     """Use the optimizer's fused implementation where it has one."""
     tune_allocator: bool = True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torch import nn
+
 from graphspec.language.learning import Average, Checkpoints, Clip
 from graphspec.language.recipe import Train
 from graphspec.training import groups, judging, schedules
@@ -55,6 +57,8 @@ def _learning(recipe: Train) -> Iterator[Fact]:
 
 def _running(recipe: Train, job: Job) -> Iterator[Fact]:
     """Yield how steps are computed, where it is not the plain way."""
+    if recipe.in_place and any(isinstance(m, nn.ReLU) and m.inplace for m in job.forward.modules()):
+        yield "ReLU", "in place"
     if job.world.together:
         yield "processes", f"{job.world.size} ({recipe.strategy})"
     if recipe.precision != "float32":

@@ -28,7 +28,7 @@ _FREE_DATA = ("root", "memory", "workers")
 
 _FREE = (
     *("epochs", "early_stopping", "conflicts", "checkpoint", "loggers", "device"),
-    "tune_allocator",
+    *("in_place", "tune_allocator"),
 )
 """Keys of ``train:`` that may differ from the run's."""
 

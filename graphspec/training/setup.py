@@ -24,6 +24,7 @@ from graphspec.training import (
     check,
     class_weights,
     devices,
+    in_place,
     judging,
     labelled,
     losses,
@@ -76,6 +77,8 @@ class Setup:
         model: nn.Module = compiler.compile(self.graph, seed=self.recipe.seed)
         if self.recipe.channels_last:
             channels_last(model)
+        if self.recipe.in_place:
+            in_place.overwrite(model)
         return model.to(self.device)
 
     def site(self, model: nn.Module) -> Site:
