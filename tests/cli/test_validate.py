@@ -87,7 +87,7 @@ def test_mistakes_in_options_point_at_the_option(cli: Cli) -> None:
     assert done.code == 2
     assert done.err.startswith(
         "--data cifar:1:1: error[unknown-data]: there is no data source `cifar`\n"
-        "    1 | cifar\n        ^^^^^\n   did you mean `cifar100`?"
+        "    1 | cifar\n        ^^^^^\n   did you mean `cifar10`?"
     )
     done = cli("validate", "tiny.yaml", "--set", "train.epochs")
     assert done.err.startswith("--set train.epochs:1:1: error[bad-override]: ")

@@ -52,6 +52,8 @@ def _no_initial_weights() -> Iterator[None]:
     with (
         mock.patch.object(Tensor, "uniform_", as_it_is),
         mock.patch.object(Tensor, "normal_", as_it_is),
+        # it draws again until all numbers are inside its limits
+        mock.patch.object(torch.nn.init, "trunc_normal_", as_it_is),
     ):
         yield
 
@@ -108,7 +110,7 @@ def test_auxiliary_outputs_are_tasks() -> None:
         model = torchvision.models.googlenet(weights=None, init_weights=False)
     imported = gs.import_model(model, {"image": (3, 224, 224)})
     assert list(imported.spec.tasks) == ["logits", "aux_logits2", "aux_logits1"]
-    assert "inception" in imported.spec.source.plain()["blocks"]
+    assert list(imported.spec.source.plain()["blocks"]) == ["basic_conv2d"]
     imported = gs.import_model(model.eval(), {"image": (3, 224, 224)})
     assert list(imported.spec.tasks) == ["label"]
 

@@ -8,6 +8,7 @@ processes. Ctrl-C reaches the parent, which passes it on to all.
 from __future__ import annotations
 
 import os
+import pickle
 import secrets
 import signal
 import threading
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 _HOST = "127.0.0.1"
 _PATIENCE = timedelta(minutes=5)
 """How long the processes wait for each other at the start."""
+
+_ENDED_S = 60.0
+"""How long the parent listens at most to what processes said that have ended, in seconds."""
 
 _INTERRUPTED = 130
 """Exit code of a process at a second Ctrl-C."""
@@ -59,7 +63,7 @@ def run(work: Work, count: int, kind: str, observer: Observer) -> Any:
     store = TCPStore(_HOST, 0, is_master=True, wait_for_workers=False, timeout=_PATIENCE)
     threads = max(1, torch.get_num_threads() // count) if kind == "cpu" else 0
     with Listener((_HOST, 0), backlog=count, authkey=key) as listener:
-        post = _Post(listener, observer, count)
+        post = _Post(listener, observer, count, key)
         context = start_processes(  # type: ignore[no-untyped-call]
             _process,
             args=(work, count, kind, threads, store.port, listener.address, key),
@@ -85,10 +89,11 @@ def run(work: Work, count: int, kind: str, observer: Observer) -> Any:
 class _Post(threading.Thread):
     """Hears all processes, and tells the observer in the order in which they speak."""
 
-    def __init__(self, listener: Listener, observer: Observer, count: int) -> None:
+    def __init__(self, listener: Listener, observer: Observer, count: int, key: bytes) -> None:
         super().__init__(daemon=True, name="graphspec-post")
         self.result: Any = None
         self._listener, self._observer, self._count = listener, observer, count
+        self._key = key
         self._failures: dict[int, SpecError] = {}
         self._lock = threading.Lock()
         self._readers: list[threading.Thread] = []
@@ -105,9 +110,12 @@ class _Post(threading.Thread):
             reader.start()
 
     def finish(self) -> None:
-        """Wait until what was sent has been heard."""
+        """Wait until what was sent has been heard; processes that have ended send no more."""
+        while self.is_alive():  # a process that died early never came: come in its place
+            with suppress(OSError, EOFError):
+                Client(self._listener.address, authkey=self._key).close()
         for reader in self._readers:
-            reader.join(timeout=5)
+            reader.join(timeout=_ENDED_S)
 
     def failure(self) -> SpecError | None:
         """Return the error that explains the others: not that a process was left alone."""
@@ -119,7 +127,7 @@ class _Post(threading.Thread):
     def _read(self, connection: Connection) -> None:
         with suppress(EOFError, OSError):
             while True:
-                rank, what, value = connection.recv()
+                rank, what, value = pickle.loads(connection.recv_bytes())
                 with self._lock:
                     self._hear(rank, what, value)
 
@@ -141,7 +149,8 @@ class _Voice:
     def send(self, what: str, value: Any) -> None:
         """Tell the parent; one that is gone hears nothing."""
         with suppress(OSError):
-            self._connection.send((self._rank, what, value))
+            # not `send`, whose tensors would live in memory that this process takes along
+            self._connection.send_bytes(pickle.dumps((self._rank, what, value)))
 
     def start(self, header: Header) -> None:
         """Pass it on."""
