@@ -86,7 +86,7 @@ def test_each_key_is_the_last_groups_that_states_it() -> None:
 
 def test_every_parameter_is_in_one_group_of_the_optimizer() -> None:
     model = compiler.compile(compiler.load_text(NESTED))
-    found = groups.of_optimizer([Group(nodes="stage1", lr=0.5), Group(nodes="nope")], model)
+    found = groups.of_optimizer([Group(nodes="stage1", lr=0.5), Group(nodes="nope", lr=0.1)], model)
     assert [(group["name"], group.get("lr"), len(group["params"])) for group in found] == [
         ("stage1", 0.5, 8), ("", None, 4),
     ] or [(group["name"], group.get("lr"), len(group["params"])) for group in found] == [
@@ -152,8 +152,12 @@ def test_unfreezing_in_a_run(spec: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("group", "code", "words"),
     [
-        ({"nodes": "trunc"}, "unknown-node", "did you mean `trunk`"),
-        ({"nodes": ["trunk", "coarse_lable"]}, "unknown-node", "did you mean `coarse_label`"),
+        ({"nodes": "trunc", "lr": 0.1}, "unknown-node", "did you mean `trunk`"),
+        (
+            {"nodes": ["trunk", "coarse_lable"], "freeze": True},
+            "unknown-node",
+            "did you mean `coarse_label`",
+        ),
         ({"nodes": "trunk", "learning_rate": 1.0}, "unknown-argument", "keys of a group: nodes"),
         ({"nodes": "trunk", "betas": [2.0, 0.9]}, "bad-argument", "does not suit `Adam`"),
         ({"nodes": "trunk", "lr": -1.0}, "bad-value", "at least 0"),

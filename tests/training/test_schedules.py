@@ -119,7 +119,7 @@ def test_plateau_watches_the_metric_best_and_knows_its_direction(
 
 def test_a_run_whose_rates_follow_from_its_epochs_keeps_them(spec: Path, tmp_path: Path) -> None:
     run = train(spec, out=tmp_path / "a", epochs=1, overrides={"train.schedule": "OneCycleLR"})
-    with pytest.raises(SpecError, match="`schedule: OneCycleLR` ends with the 1 epochs of the run"):
+    with pytest.raises(SpecError, match="`schedule: OneCycleLR` ends with the run's epochs, 1"):
         train(resume=run.folder, epochs=2)
     stated = {"train.schedule": {"name": "StepLR", "step_size": 1}}
     run = train(spec, out=tmp_path / "b", epochs=1, overrides=stated)
