@@ -109,7 +109,7 @@ _DATA = st.recursive(
     )
 )
 def test_any_data_in_the_sections(data: dict[str, object]) -> None:
-    from graphspec.language.reader import dump
+    from graphspec.language.writer import dump
 
     text = dump({"graphspec": 1, "inputs": {"image": {"shape": [3]}}, **data})
     _sound(text, found_in(text))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphspec.language.format import format_text
-from graphspec.language.reader import dump
+from graphspec.language.writer import dump
 
 
 def text_of(

@@ -25,7 +25,7 @@ from graphspec.language.expressions import ExpressionError
 from graphspec.language.expressions import parse as parse_expression
 from graphspec.language.forms import NodeSpec, parse_node
 from graphspec.language.metric_expressions import evaluate_train
-from graphspec.language.reader import Tree, dump, mapping, walk
+from graphspec.language.reader import Tree, mapping, walk
 from graphspec.language.recipe import Data, Train
 from graphspec.language.scope import (
     Scope,
@@ -39,6 +39,7 @@ from graphspec.language.scope import (
 from graphspec.language.section import Section
 from graphspec.language.tasks import Task
 from graphspec.language.validation import report
+from graphspec.language.writer import dump
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 NODE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")

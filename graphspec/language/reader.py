@@ -7,7 +7,6 @@ limited before anything is allocated for them. Scalars follow the YAML 1.2 core 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -38,7 +37,8 @@ _WORDS: dict[str, bool | None] = {
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_STR_TAG = "tag:yaml.org,2002:str"
+STR_TAG = "tag:yaml.org,2002:str"
+"""What YAML calls a text; the writer needs it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +349,7 @@ class _Builder:
         return True
 
     def _check_tag(self, event: Any) -> None:
-        known = (None, "!", _STR_TAG, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+        known = (None, "!", STR_TAG, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
         if event.tag not in known:
             span = self._span(event.start_mark, event.end_mark)
             self._sink.error(
@@ -476,50 +476,6 @@ def resolve_scalar(text: str) -> Scalar:
     if _SPECIAL.fullmatch(text):
         return float(text.replace(".", "").lower())
     return text
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes what `read_text` reads back; texts that YAML 1.1 or 1.2 would convert are quoted."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Never write anchors: they make a resolved spec hard to read."""
-        return True
-
-
-def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    plain = isinstance(resolve_scalar(text), str)
-    style = None if plain else '"'
-    if any(char in text for char in "\r\x85\u2028\u2029"):  # line ends to YAML, but not the same
-        style = '"'
-    elif "\n" in text:
-        style = "|" if text.strip() == text.rstrip("\n") else '"'
-    return dumper.represent_scalar(_STR_TAG, text, style=style)
-
-
-def _represent_list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.SequenceNode:
-    flow = not any(isinstance(item, dict) for item in items)
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=flow)
-
-
-_Dumper.add_representer(str, _represent_str)
-_Dumper.add_representer(list, _represent_list)
-
-
-def dump(data: Any, flow: bool = False) -> str:
-    """Return plain data as YAML that `read_text` reads back to the same values.
-
-    Args:
-        data: Mappings, lists, texts, numbers, booleans and None, nested.
-        flow: Whether it is written in brackets, on one line, rather than in lines of its own.
-    """
-    return yaml.dump(
-        data,
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=flow,
-        width=math.inf if flow else 100,
-    )
 
 
 def walk(tree: Tree) -> Iterator[Tree]:
