@@ -12,12 +12,12 @@ from graphspec.language.reader import (
     MAX_BYTES,
     MAX_DEPTH,
     Tree,
-    dump,
     read_file,
     read_text,
     resolve_scalar,
     walk,
 )
+from graphspec.language.writer import dump
 
 
 def read(text: str) -> tuple[Tree | None, list[str]]:
