@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import resource
 import sys
@@ -49,7 +50,8 @@ class Result:
 
     Attributes:
         seconds: Time of the epoch: its batches and its steps.
-        after: Time between the epoch and the next one, for checkpoints and the like.
+        processor: Processor time of the epoch in seconds, that of data workers and of all that
+            follows the epoch, such as a checkpoint, included.
         loss: Mean weighted loss of the epoch.
         fine: Part of the images whose fine class was predicted.
         memory: Peak memory of the process so far, in bytes.
@@ -57,7 +59,7 @@ class Result:
     """
 
     seconds: float
-    after: float
+    processor: float
     loss: float
     fine: float
     memory: int
@@ -70,6 +72,7 @@ class Turn:
 
     line: Connection
     _started: float = field(default=0.0)
+    _used: float = field(default=0.0)
 
     def ready(self, parameters: int) -> None:
         """Say that everything is loaded, and how many trainable parameters there are."""
@@ -81,6 +84,7 @@ class Turn:
             again = bool(self.line.recv())
         except EOFError:
             return False
+        self._used = _processor()
         self._started = time.perf_counter()
         return again
 
@@ -99,7 +103,13 @@ class Turn:
         own = whole if seconds is None else seconds
         memory = _peak(resource.RUSAGE_SELF)
         largest = _peak(resource.RUSAGE_CHILDREN) if workers else 0
-        self.line.send(Result(own, whole - own, loss, fine, memory, largest))
+        used = _processor() - self._used
+        self.line.send(Result(own, used, loss, fine, memory, largest))
+
+
+def _processor() -> float:
+    """Return the processor time of the process and of its children that ended, in seconds."""
+    return sum(os.times()[:4])
 
 
 def _peak(who: int) -> int:
