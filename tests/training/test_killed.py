@@ -114,7 +114,7 @@ class Sessions:
 
 
 def killed_again_and_again(
-    sessions: Sessions, out: Path, kills: int, states: int, seed: int
+    sessions: Sessions, out: Path, kills: int, states: int, pause_s: float, seed: int
 ) -> list[int]:
     """Kill a run at random moments and let it go on until it has ended.
 
@@ -127,9 +127,9 @@ def killed_again_and_again(
         process = sessions.begin(out)
         if len(seen) < kills:
             # some states later: the speed of the machine does not matter
-            for _ in range(generator.randint(0, round(1.4 * states / kills))):
+            for _ in range(generator.randint(0, round(states / kills))):
                 _await_next(out / folder.LAST, process)
-            time.sleep(generator.choice([0.01, 0.1, 0.5]) * generator.random())
+            time.sleep(pause_s * generator.random())
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         code = sessions.end()
@@ -157,10 +157,12 @@ def _await_next(path: Path, process: int) -> None:
 def check(kills: int, epochs: int, spec: Path, tmp_path: Path, seed: int) -> None:
     recipe = {**RECIPE, "train.epochs": epochs}
     with Sessions(spec, recipe) as sessions:
+        started = time.perf_counter()
         sessions.begin(tmp_path / "whole")
         assert sessions.end() == 0
         states = 3 * epochs  # in the middle of an epoch twice or more, and at its end
-        seen = killed_again_and_again(sessions, tmp_path / "run", kills, states, seed)
+        pause_s = (time.perf_counter() - started) / states
+        seen = killed_again_and_again(sessions, tmp_path / "run", kills, states, pause_s, seed)
     run, whole = Run.open(tmp_path / "run"), Run.open(tmp_path / "whole")
     assert run.status == whole.status == "finished"
     assert len(seen) >= kills * 2 // 3, seen
@@ -174,7 +176,7 @@ def check(kills: int, epochs: int, spec: Path, tmp_path: Path, seed: int) -> Non
 
 
 def test_killed_a_few_times(spec: Path, tmp_path: Path) -> None:
-    check(kills=4, epochs=6, spec=spec, tmp_path=tmp_path, seed=1)
+    check(kills=4, epochs=12, spec=spec, tmp_path=tmp_path, seed=1)
 
 
 @pytest.mark.slow
