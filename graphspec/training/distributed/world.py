@@ -10,12 +10,14 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
 from graphspec.errors import Code, SpecError, fail
+from graphspec.training.distributed.meeting import meet
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -39,7 +41,7 @@ class World:
         local_rank: Number of this process on its machine, from 0: the device it uses.
         control: The group through which they talk about anything but gradients, on the CPU; None
             for a process alone.
-        restarts: How often torchrun has started them again.
+        restarts: How often they were started again, by torchrun.
     """
 
     rank: int = 0
@@ -131,6 +133,9 @@ ALONE = World()
 _joined: list[World] = []
 """The world that this process has joined, if any."""
 
+_meetings = count()
+"""How often this process has met others by way of torchrun."""
+
 
 def is_worker() -> bool:
     """Return whether torchrun started this process, or one like it, to train with others."""
@@ -164,6 +169,8 @@ def joined(kind: str, store: Store | None = None) -> Iterator[World]:
         yield _joined[-1] if _joined else ALONE
         return
     import torch.distributed as dist
+    from torch.distributed.constants import default_pg_timeout
+    from torch.distributed.rendezvous import rendezvous
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     local = int(os.environ.get("LOCAL_RANK", rank))
@@ -173,9 +180,11 @@ def joined(kind: str, store: Store | None = None) -> Iterator[World]:
     backend = "nccl" if kind == "cuda" else "gloo"
     with explained_peers():
         if store is None:
-            dist.init_process_group(backend, rank=rank, world_size=size)
-        else:
-            dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+            common, _, _ = next(rendezvous("env://", rank, size, timeout=default_pg_timeout))
+            met = meet(common, rank, size, default_pg_timeout, again=next(_meetings) > 0)
+            # torchrun does not count the restarts because a machine came
+            store, restarts = met.store, max(restarts, met.earlier)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
         control = dist.new_group(backend="gloo")
     _joined.append(World(rank, size, local, cast("ProcessGroup", control), restarts))
     try:

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,13 @@ train:
 """
 
 
+LIMIT_S = 600.0
+"""How long anything may take that a test waits for, also where the machine is busy, in seconds."""
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a folder with a spec and its data; what still runs in it at the end is killed."""
     import numpy as np
 
     generator = np.random.default_rng(0)
@@ -52,7 +59,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.savez(tmp_path / "data.npz", image=image, kind=kind, size=image.mean((1, 2, 3)) / 10 - 12)
     (tmp_path / "spec.yaml").write_text(SPEC)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    while left := running(tmp_path):
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def running(folder: Path) -> list[int]:
+    """Return the processes that were started in a folder, whoever their parent is."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            ends = "resource_tracker" in " ".join(process.cmdline())  # by itself, after its parent
+            if process.pid != os.getpid() and not ends and process.cwd() == str(folder):
+                found.append(process.pid)
+    return found
 
 
 def curve(run: Path) -> list[dict[str, Any]]:
@@ -112,7 +137,7 @@ def command(folder: Path, *words: str) -> subprocess.Popen[str]:
 
 def wait_for(path: Path, lines: int, process: subprocess.Popen[str]) -> None:
     """Wait until a run has written some lines of its metrics."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + LIMIT_S
     while not path.exists() or len(path.read_text().splitlines()) < lines:
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
@@ -137,7 +162,7 @@ def test_a_dead_process_ends_the_run_and_it_goes_on(folder: Path) -> None:
     )  # fmt: skip
     wait_for(folder / "run/metrics.jsonl", 4, process)
     os.kill(children(process.pid, "spawn_main")[-1], signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 2
     assert "was killed by SIGKILL, so the run stopped" in errors
     assert "Traceback" not in errors
@@ -155,7 +180,7 @@ def test_ctrl_c_ends_all_processes_with_a_checkpoint(folder: Path) -> None:
     )  # fmt: skip
     wait_for(folder / "run/metrics.jsonl", 4, process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130, errors
     assert "go on with: graphspec train run --resume" in errors
     assert json.loads((folder / "run/summary.json").read_text())["status"] == "interrupted"
@@ -171,7 +196,7 @@ def test_torchrun_starts_again_and_goes_on(folder: Path) -> None:
     )  # fmt: skip
     wait_for(folder / "run/metrics.jsonl", 4, process)
     os.kill(children(process.pid, "graphspec")[-1], signal.SIGKILL)
-    output, errors = process.communicate(timeout=240)
+    output, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, errors[-3000:]
     assert output.count("on arrays: 144 train") == 2  # the header of each start, told once
     assert output.count("on arrays: finished") == 1
@@ -198,7 +223,7 @@ def test_two_nodes_meet_at_one_address(folder: Path) -> None:
         for rank in range(2)
     ]  # fmt: skip
     for node in nodes:
-        _, errors = node.communicate(timeout=240)
+        _, errors = node.communicate(timeout=LIMIT_S)
         assert node.returncode == 0, errors[-3000:]
     train("spec.yaml", out="alone")
     assert_alike(folder / "run", folder / "alone")

@@ -12,7 +12,7 @@ from torch import nn
 
 from graphspec.errors import Code, fail
 from graphspec.training.distributed import batch_norm
-from graphspec.training.distributed.world import World
+from graphspec.training.distributed.world import World, joined
 from graphspec.training.observer import Observer
 
 
@@ -97,3 +97,15 @@ def norm_model() -> tuple[nn.Module, torch.Tensor]:
         nn.BatchNorm1d(64, affine=False), nn.BatchNorm1d(64, momentum=None),
     )  # fmt: skip
     return model.double(), torch.randn(8, 3, 6, 6).double()
+
+
+def restarted(rank: int, port: int, delays: tuple[float, ...], heard: Any) -> None:
+    """Join the other as torchrun lets a process do; tell what it is told, and the sum of ranks."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= {"TORCHELASTIC_USE_AGENT_STORE": "True"}
+    time.sleep(delays[rank])
+    with joined("cpu") as world:
+        (total,) = world.sum([torch.tensor(float(rank))])
+        heard.put((world.restarts, total.item()))
+        world.any(False)  # nobody leaves before the other has spoken
