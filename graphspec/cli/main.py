@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 import graphspec
 from graphspec.cli import (
+    agent,
     check,
     data,
     eject,
@@ -144,6 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _guarded(arguments)
     except SpecError as error:
         terminal.report(error.diagnostics)
+        if error.diagnostics[0].code is not Code.PROCESS_LOST:  # the one that is gone is the cause
+            agent.tell(str(error))
         return USERS
     except (_InterruptedError, KeyboardInterrupt, typer.Abort):
         terminal.remark("interrupted")
@@ -191,5 +194,7 @@ def _crash(error: Exception) -> int:
         where = f"the traceback is in {name}"
     except OSError:
         pass
-    terminal.remark(f"graphspec: a defect of ours, not your mistake: {summary_line} ({where})")
+    told = f"graphspec: a defect of ours, not your mistake: {summary_line} ({where})"
+    terminal.remark(told)
+    agent.tell(told)
     return OURS

@@ -12,6 +12,7 @@ import graphspec
 from graphspec.cli import main as program
 from graphspec.cli import ops, terminal
 from graphspec.cli.main import app
+from graphspec.errors import Code, fail
 from tests.cli.conftest import Cli
 
 SURFACE = {
@@ -263,3 +264,28 @@ def test_ctrl_c_while_importing_is_no_traceback(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SystemExit) as ended:
         __main__.run()
     assert ended.value.code == 130
+
+
+def test_torchrun_is_told_why_a_process_ends(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+
+    file = tmp_path / "error.json"
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(file))
+    code = cli("trian", "arch5").code
+    failure = ProcessFailure(local_rank=0, pid=1, exitcode=code, error_file=str(file))
+    summary = ChildFailedError("graphspec", {0: failure}).format_msg()
+    assert "error[bad-option]: there is no command `trian`\n     did you mean `train`?" in summary
+
+
+def test_torchrun_is_not_told_of_a_process_that_was_left_alone(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: object) -> int:
+        raise fail(Code.PROCESS_LOST, "another process of the run is gone", "find out why")
+
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
+    monkeypatch.setattr(program, "_guarded", lost)
+    assert cli("ops").err.startswith("error[process-lost]: another process of the run is gone")
+    assert not (tmp_path / "error.json").exists()

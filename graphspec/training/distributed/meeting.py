@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -24,20 +23,7 @@ _ROOM = "graphspec/meeting"
 """Prefix of the keys by which they agree on a name."""
 
 
-@dataclass(frozen=True)
-class Meeting:
-    """What the processes of one start have agreed on.
-
-    Attributes:
-        store: Where they write, which is empty at the beginning.
-        earlier: How many starts before have met in the same store.
-    """
-
-    store: Store
-    earlier: int
-
-
-def meet(store: Store, rank: int, size: int, timeout: timedelta, again: bool = False) -> Meeting:
+def meet(store: Store, rank: int, size: int, timeout: timedelta) -> Store:
     """Agree with the others of this start on a part of a store.
 
     What the processes of earlier starts left in the store does no harm: process 0 answers whoever
@@ -49,11 +35,12 @@ def meet(store: Store, rank: int, size: int, timeout: timedelta, again: bool = F
         rank: Number of this process.
         size: How many there are.
         timeout: How long they wait for each other.
-        again: Whether this process has met the others before, which makes this no new start.
+
+    Returns:
+        The part, which is empty at first.
 
     Raises:
-        TimeoutError: If another process does not come.
-        RuntimeError: From the store, likewise.
+        DistStoreError: If another process does not come.
     """
     from torch.distributed.distributed_c10d import PrefixStore
 
@@ -62,27 +49,28 @@ def meet(store: Store, rank: int, size: int, timeout: timedelta, again: bool = F
     if rank:
         own = secrets.token_hex(8)
         room.set(f"here/{rank}", own)
-        name, _, earlier = room.get(f"come/{own}").decode().partition(" ")
+        name = room.get(f"come/{own}").decode()
         room.set(f"there/{name}/{rank}", "")
     else:
-        name, earlier = secrets.token_hex(8), str(room.add("starts", int(not again)) - 1)
-        _gather(room, f"{name} {earlier}", set(range(1, size)), timeout)
-    return Meeting(PrefixStore(f"{_ROOM}/{name}", store), int(earlier))
+        name = secrets.token_hex(8)
+        _gather(room, name, set(range(1, size)), timeout)
+    return PrefixStore(f"{_ROOM}/{name}", store)
 
 
-def _gather(room: Store, answer: str, missing: set[int], timeout: timedelta) -> None:
-    """Answer the others until all have confirmed."""
+def _gather(room: Store, name: str, missing: set[int], timeout: timedelta) -> None:
+    """Tell the others the name until all have confirmed it."""
+    from torch.distributed import DistStoreError
+
     deadline = time.monotonic() + timeout.total_seconds()
-    name = answer.partition(" ")[0]
     while missing:
         for rank in sorted(missing):
             if room.check([f"there/{name}/{rank}"]):
                 missing.discard(rank)
             elif room.check([f"here/{rank}"]):
-                room.set(f"come/{room.get(f'here/{rank}').decode()}", answer)
+                room.set(f"come/{room.get(f'here/{rank}').decode()}", name)
         if time.monotonic() > deadline:
             waited = ", ".join(str(rank) for rank in sorted(missing))
             message = f"Timed out: no word of process {waited}"
-            raise TimeoutError(message)
+            raise DistStoreError(message)
         if missing:
             time.sleep(_PAUSE_S)

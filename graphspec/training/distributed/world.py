@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -30,6 +29,9 @@ _WORDS = (
 )  # fmt: skip
 """Parts of what gloo, NCCL and the store say when another process is gone."""
 
+_LIBRARIES = ("gloo", "nccl", "tcpstore")
+"""One of which an error names that does not have a type of its own."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -41,7 +43,7 @@ class World:
         local_rank: Number of this process on its machine, from 0: the device it uses.
         control: The group through which they talk about anything but gradients, on the CPU; None
             for a process alone.
-        restarts: How often they were started again, by torchrun.
+        restarts: How often torchrun has started them again.
     """
 
     rank: int = 0
@@ -133,9 +135,6 @@ ALONE = World()
 _joined: list[World] = []
 """The world that this process has joined, if any."""
 
-_meetings = count()
-"""How often this process has met others by way of torchrun."""
-
 
 def is_worker() -> bool:
     """Return whether torchrun started this process, or one like it, to train with others."""
@@ -181,14 +180,13 @@ def joined(kind: str, store: Store | None = None) -> Iterator[World]:
     with explained_peers():
         if store is None:
             common, _, _ = next(rendezvous("env://", rank, size, timeout=default_pg_timeout))
-            met = meet(common, rank, size, default_pg_timeout, again=next(_meetings) > 0)
-            # torchrun does not count the restarts because a machine came
-            store, restarts = met.store, max(restarts, met.earlier)
+            store = meet(common, rank, size, default_pg_timeout)
         dist.init_process_group(backend, store=store, rank=rank, world_size=size)
         control = dist.new_group(backend="gloo")
     _joined.append(World(rank, size, local, cast("ProcessGroup", control), restarts))
     try:
-        yield _joined[-1]
+        with explained_peers():  # the exchanges inside a step
+            yield _joined[-1]
     finally:
         _joined.clear()
         dist.destroy_process_group()
@@ -203,10 +201,10 @@ def explained_peers() -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, ConnectionError, OSError) as error:
-        text = str(error)
-        if not any(word in text for word in _WORDS):
+    except RuntimeError as error:
+        if not _tells_of_a_peer(error):
             raise
+        text = str(error)
         message = "another process of the run is gone or cannot be reached"
         first = text.strip().splitlines()[0] if text.strip() else ""
         hint = (
@@ -214,3 +212,14 @@ def explained_peers() -> Iterator[None]:
             "out of memory); go on with `--resume`"
         )
         raise fail(Code.PROCESS_LOST, f"{message} ({first[:200]})", hint) from error
+
+
+def _tells_of_a_peer(error: RuntimeError) -> bool:
+    """Return whether an error comes from an exchange and says that the other side is gone."""
+    import torch.distributed as dist
+
+    text = str(error)
+    exchanged = isinstance(error, dist.DistError) or any(
+        library in text.lower() for library in _LIBRARIES
+    )
+    return exchanged and any(word in text for word in _WORDS)
