@@ -20,6 +20,7 @@ _EXPORTS = {
     "SpecError": "graphspec.errors",
     "analyze": "graphspec.compiler",
     "check": "graphspec.training.probe",
+    "compare": "graphspec.study.gathering",
     "compile": "graphspec.compiler",
     "describe_data": "graphspec.training.overview",
     "eject": "graphspec.compiler",
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from graphspec.language.models import Spec as Spec
     from graphspec.ops.custom import op as op
     from graphspec.ops.plugins import load_plugin as load_plugin
+    from graphspec.study.gathering import compare as compare
     from graphspec.training.export import export as export
     from graphspec.training.listing import runs as runs
     from graphspec.training.overview import describe_data as describe_data

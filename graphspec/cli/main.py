@@ -23,6 +23,7 @@ import graphspec
 from graphspec.cli import (
     agent,
     check,
+    compare,
     data,
     eject,
     evaluate,
@@ -93,7 +94,7 @@ app = typer.Typer(
 )
 for _command in (
     *(new, fmt, validate, resolve, summary, render, data, check),
-    *(train, runs, evaluate, predict, export, eject, import_, ops, schema),
+    *(train, runs, compare, evaluate, predict, export, eject, import_, ops, schema),
 ):
     _name = _command.__name__.rpartition(".")[2].rstrip("_")  # `import` is a word of Python
     app.command(_name, epilog=_examples(*_command.EXAMPLES))(_command.command)

@@ -21,6 +21,7 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 _SECTIONS: dict[str, type[Section]] = {"train": Train, "data": Data}
 _OWN_EXAMPLES = {
+    "compare": "for example `graphspec compare runs/`, or name the folders of some runs",
     "export": "for example `graphspec export runs/NAME --to onnx`",
     "fmt": "for example `graphspec fmt specs/`, or `graphspec fmt -` for stdin",
     "new": "for example `graphspec new mine`, or `graphspec new mine --from arch5`",

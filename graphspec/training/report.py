@@ -58,7 +58,7 @@ def render(run: Path, found: Mapping[str, Any], records: Sequence[Record]) -> st
         scores=summary.grouped(header, rows) if wide else [(header, rows)],
         hierarchy=_hierarchy(found),
         labelled=summary.labelled(found)[1:],
-        confusion=_confusion(found["confusion"]),
+        confusion=shaded(found["confusion"]),
         columns=_columns(records),
         records=records,
         best_epoch=best_epoch,
@@ -98,12 +98,19 @@ def _hierarchy(found: Mapping[str, Any]) -> dict[str, Any] | None:
         kin = splits[split]
         pairs = [summary.pair_text(pair, kin) for pair in kin["pairs"]]
         matrix = {"task": task, "split": split, "names": kin["names"], "counts": kin["counts"]}
-        parts.append({"kin": kin, "pairs": pairs, "confusion": _confusion(matrix), **matrix})
+        parts.append({"kin": kin, "pairs": pairs, "confusion": shaded(matrix), **matrix})
     return {"header": header, "rows": rows, "parts": parts}
 
 
-def _confusion(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the matrix with the share of each row, which gives the shade of a cell."""
+def shaded(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return a matrix of confusion with the share of each row, which gives the shade of a cell.
+
+    Args:
+        found: ``task``, ``split``, ``names`` and ``counts`` of a summary, or None.
+
+    Returns:
+        What the template ``matrix.html.j2`` draws, or None where there are too many classes.
+    """
     if found is None or len(found["names"]) > _MATRIX_CLASSES:
         return None
     rows = []

@@ -47,6 +47,7 @@ SURFACE = {
         "--help",
     },
     "runs": {"--plugin", "--format", "--help"},
+    "compare": {"--baseline", "--out", "--plugin", "--format", "--help"},
     "evaluate": {
         "--split", "--checkpoint", "--data", "--data-root", "--set", "--device", "--plugin",
         "--format", "--help",
@@ -102,7 +103,8 @@ def test_no_command_shows_help_and_is_a_mistake(cli: Cli) -> None:
             ["trian", "arch5"],
             "error[bad-option]: there is no command `trian`\n"
             "   did you mean `train`? commands: new, fmt, validate, resolve, summary, render, "
-            "data, check, train, runs, evaluate, predict, export, eject, import, ops, schema\n",
+            "data, check, train, runs, compare, evaluate, predict, export, eject, import, ops, "
+            "schema\n",
         ),
         (
             ["specs/arch5.yaml"],

@@ -14,6 +14,7 @@ PUBLIC = [
     "SpecError",
     "analyze",
     "check",
+    "compare",
     "compile",
     "describe_data",
     "eject",
