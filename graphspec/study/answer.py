@@ -190,9 +190,11 @@ def _effect(cell: Cell) -> str:
     """Return a difference with its interval and p."""
     text = f"{change(cell.metric, cell.difference or 0.0)}"
     if cell.metric.task:
-        text += f", to {level(cell)}"
+        text += f", to {value(cell.metric, cell.spread.mean)}"
     if cell.interval is not None:
-        text += f" (interval {span(cell.metric, cell.interval)}, p {p_text(cell.p)})"
+        p = p_text(cell.p)
+        sign = "" if p.startswith("<") else "= "
+        text += f" (interval {span(cell.metric, cell.interval)}, p {sign}{p})"
     return text
 
 

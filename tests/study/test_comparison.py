@@ -205,7 +205,7 @@ def test_an_answer_names_what_helped_and_what_is_open(clear: Comparison) -> None
     coarse, fine, together, sure = answer.paragraphs(clear)
     assert fine.heading == "fine: accuracy, test split"
     assert fine.sentences[0] == "arch1 reaches 51.50 % (deviation 1.29)."
-    assert fine.sentences[1].startswith("arch2 is better: +10.00 points, to 61.50 % (deviation ")
+    assert fine.sentences[1].startswith("arch2 is better: +10.00 points, to 61.50 % (interval ")
     assert fine.sentences[2].startswith("arch3 is worse: −10.00 points, to 41.50 % ")
     assert "cannot be told apart from arch1: their differences lie between" in coarse.sentences[1]
     assert together.heading == "All tasks together (Δp)"
