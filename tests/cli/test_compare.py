@@ -19,7 +19,10 @@ def test_the_answer_the_table_and_the_report(cli: Cli, tmp_path: Path) -> None:
         "Compared with arch1: arch2 is better on fine; arch3 is worse on fine; on coarse nothing "
         "can be told"
     )
-    assert "  arch2 is better: +10.00 points, to 61.50 % (interval +9.7" in done.out
+    assert (
+        "  arch2 is better: +10.00 points, to 61.50 % (interval +9.80 to +10.20, p < 0.001)."
+        in done.out
+    )
     (row,) = [line for line in lines if line.startswith("arch3 ")]
     assert row.split()[:3] == ["arch3", "4", "6.50"]
     assert "−10.00 (−10.2" in row
