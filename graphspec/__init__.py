@@ -14,7 +14,7 @@ _EXPORTS = {
     "Code": "graphspec.errors",
     "Diagnostic": "graphspec.errors",
     "Graph": "graphspec.graph.ir",
-    "Run": "graphspec.training.run",
+    "Run": "graphspec.training.trained",
     "Sink": "graphspec.errors",
     "Spec": "graphspec.language.models",
     "SpecError": "graphspec.errors",
@@ -24,7 +24,7 @@ _EXPORTS = {
     "compile": "graphspec.compiler",
     "describe_data": "graphspec.training.overview",
     "eject": "graphspec.compiler",
-    "evaluate": "graphspec.training.run",
+    "evaluate": "graphspec.training.evaluate",
     "export": "graphspec.training.export",
     "import_model": "graphspec.importing.importer",
     "load": "graphspec.compiler",
@@ -74,11 +74,11 @@ if TYPE_CHECKING:
     from graphspec.ops.custom import op as op
     from graphspec.ops.plugins import load_plugin as load_plugin
     from graphspec.study.gathering import compare as compare
+    from graphspec.training.evaluate import evaluate as evaluate
     from graphspec.training.export import export as export
     from graphspec.training.listing import runs as runs
     from graphspec.training.overview import describe_data as describe_data
     from graphspec.training.predict import predict as predict
     from graphspec.training.probe import check as check
-    from graphspec.training.run import Run as Run
-    from graphspec.training.run import evaluate as evaluate
     from graphspec.training.run import train as train
+    from graphspec.training.trained import Run as Run

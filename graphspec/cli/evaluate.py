@@ -84,7 +84,7 @@ def command(
     """Evaluate the weights of a run; the run is not changed."""
     from graphspec.cli import finding
     from graphspec.cli.progress import watching
-    from graphspec.training.run import evaluate
+    from graphspec.training.evaluate import evaluate
 
     folder = finding.named(run)
     with watching() as observer:

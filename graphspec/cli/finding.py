@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.errors import Code, SpecError, fail
 from graphspec.training import folder
-from graphspec.training.run import Run
+from graphspec.training.trained import Run
 
 if TYPE_CHECKING:
     from graphspec.language.models import Spec

@@ -27,7 +27,7 @@ from graphspec.errors import Code, fail
 
 if TYPE_CHECKING:
     from graphspec.language.compose import Override
-    from graphspec.training.run import Run
+    from graphspec.training.trained import Run
 
 EXAMPLES = (
     "graphspec train arch5 --data fashion-mini --epochs 3",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -45,3 +45,10 @@ def deterministic(asked: bool) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
         torch.backends.cudnn.benchmark = before[2]
+
+
+def private_random_numbers(device: torch.device) -> AbstractContextManager[None]:
+    """Return a context after which torch's random numbers go on as if nothing had been."""
+    if device.type in ("cpu", "cuda"):
+        return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    return nullcontext()

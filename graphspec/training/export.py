@@ -14,8 +14,8 @@ from graphspec.errors import Code, did_you_mean, fail
 from graphspec.language.files import replacing
 from graphspec.training import checkpoint as checkpoints
 from graphspec.training import folder, setup
-from graphspec.training.run import Run
 from graphspec.training.state import origin_of
+from graphspec.training.trained import Run
 
 if TYPE_CHECKING:
     from torch import fx

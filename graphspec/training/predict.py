@@ -32,7 +32,7 @@ from graphspec.training.predictions import Answer, Prediction, read
 
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
-    from graphspec.training.run import Run
+    from graphspec.training.trained import Run
 
 Given = str | Path | Sequence[str | Path] | Mapping[str, Any] | Any
 """Files and folders, or arrays: of the only input, or by the name of the input."""
@@ -75,7 +75,7 @@ def predict(
         >>> found[0]["fine"].name, found[0]["fine"].probability  # doctest: +SKIP
         ('Shirt', 0.83)
     """
-    from graphspec.training.run import Run
+    from graphspec.training.trained import Run
 
     # one that still goes on has no summary yet
     opened = run if isinstance(run, Run) else Run(folder.require_run(Path(run)), {})

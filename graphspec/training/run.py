@@ -1,28 +1,21 @@
-"""The entrance: `train` a spec into a run folder, `evaluate` a run, open one as a `Run`."""
+"""The entrance: `train` a spec into a run folder, or go on with one, in one process or several."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
-from torch import nn
-
-from graphspec import compiler
-from graphspec.errors import Code, did_you_mean, fail
+from graphspec.errors import Code, fail
 from graphspec.ops import plugins, provenance
 from graphspec.training import (
     allocator,
     assembly,
     environment,
     folder,
-    kinship,
     loggers,
-    other_data,
     results,
     resume,
     setup,
@@ -32,98 +25,22 @@ from graphspec.training import checkpoint as checkpoints
 from graphspec.training import devices as devices_
 from graphspec.training.assembly import InitFrom
 from graphspec.training.compiling import explained_compiling
-from graphspec.training.determinism import deterministic
+from graphspec.training.determinism import deterministic, private_random_numbers
 from graphspec.training.distributed import launch
 from graphspec.training.distributed.world import World, is_worker, joined
-from graphspec.training.evaluation import evaluate as measure_split
 from graphspec.training.interrupts import Interrupts
 from graphspec.training.job import Job
 from graphspec.training.loop import fit
-from graphspec.training.observer import Header, Observer, Record, Silent
-from graphspec.training.precision import Precision, explained_precision
+from graphspec.training.observer import Header, Observer, Silent
+from graphspec.training.precision import explained_precision
 from graphspec.training.resume import Changes
 from graphspec.training.setup import Setup
-from graphspec.training.state import State, origin_of
+from graphspec.training.state import State
+from graphspec.training.trained import Run
 
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
     from graphspec.language.recipe import Train
-    from graphspec.training.export import Exported
-    from graphspec.training.predict import Given
-    from graphspec.training.predictions import Prediction
-
-
-SPLITS = ("train", "validation", "test")
-"""The parts of a data set."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run that ended, well or by an interruption.
-
-    Attributes:
-        folder: Its folder.
-        summary: What ``summary.json`` holds.
-    """
-
-    folder: Path
-    summary: Mapping[str, Any]
-
-    @classmethod
-    def open(cls, path: str | Path) -> Run:
-        """Open a run folder.
-
-        Raises:
-            SpecError: ``not-a-run``.
-        """
-        found = folder.require_run(Path(path))
-        return cls(found, folder.read_json(found / folder.SUMMARY))
-
-    @property
-    def status(self) -> str:
-        """``finished`` or ``interrupted``."""
-        return str(self.summary["status"])
-
-    @property
-    def metrics(self) -> list[Record]:
-        """The lines of ``metrics.jsonl``."""
-        return folder.read_metrics(self.folder)
-
-    @property
-    def conflicts(self) -> list[Record]:
-        """The lines of ``conflicts.jsonl``: how the tasks' gradients agreed, by epoch and node."""
-        return folder.read_conflicts(self.folder)
-
-    def model(self, checkpoint: str = "best") -> nn.Module:
-        """Return the trained model on the CPU, in evaluation mode.
-
-        Args:
-            checkpoint: ``best`` or ``last``.
-
-        Raises:
-            SpecError: ``bad-checkpoint`` or ``bad-option``.
-        """
-        spec = compiler.load(self.folder / folder.SPEC)
-        environment = folder.read_json(self.folder / folder.ENVIRONMENT)
-        model: nn.Module = compiler.compile(setup.portable(spec, environment))
-        model.load_state_dict(_weights(self.folder, checkpoint, spec)["model"])
-        return model.eval()
-
-    def evaluate(self, **options: Any) -> dict[str, Any]:
-        """Evaluate the trained model on a split, of its data or others; see `evaluate`."""
-        return evaluate(self.folder, **options)
-
-    def predict(self, given: Given, **options: Any) -> list[Prediction]:
-        """Ask the trained model about samples; see `graphspec.predict`."""
-        from graphspec.training.predict import predict
-
-        return predict(self, given, **options)
-
-    def export(self, path: str | Path | None = None, **options: Any) -> Exported:
-        """Write the trained model for other programs; see `graphspec.export`."""
-        from graphspec.training.export import export
-
-        return export(self, path, **options)
 
 
 def train(
@@ -273,7 +190,7 @@ def _begin(asked: Asked, world: World, watcher: Observer) -> Run:
     threshold = allocator.tune() if recipe.tune_allocator else None
     with Interrupts(world.together) as stop, devices_.explained_memory(recipe.batch_size):
         made = setup.prepare(checked, watcher)
-        with _private_random_numbers(made.device):
+        with private_random_numbers(made.device):
             batches = assembly.learning_batches(made, world)
             begun = assembly.begin(made, len(batches), asked.init, world)
             run_folder = Path()
@@ -322,7 +239,7 @@ def _resume(asked_of: Asked, run: Path, world: World, observer: Observer) -> Run
             )
             raise fail(Code.RUN_MISMATCH, message, hint)
         resume.require_weights(run, described)
-        with _private_random_numbers(made.device):
+        with private_random_numbers(made.device):
             batches = assembly.learning_batches(made, world)
             begun = assembly.begin(made, len(batches), world=world)
             state = begun.state
@@ -336,97 +253,6 @@ def _resume(asked_of: Asked, run: Path, world: World, observer: Observer) -> Run
                     folder.write_json(run / folder.ENVIRONMENT, described)
                     folder.write_text(run / folder.SPEC, own.resolved_yaml())
             return _run(made, job, state, header)
-
-
-def evaluate(
-    run: str | Path,
-    *,
-    split: str = "test",
-    checkpoint: str = "best",
-    data: str | None = None,
-    data_root: str | Path | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    device: str | None = None,
-    observer: Observer | None = None,
-) -> dict[str, Any]:
-    """Evaluate the weights of a run, on its data or others; the run's folder is not changed.
-
-    Args:
-        run: The run folder.
-        split: ``train`` (without augmentation), ``validation``, ``test``, or ``all`` of them.
-        checkpoint: ``best`` or ``last``.
-        data: Name of the source of other data, also where it is the run's source: inputs and tasks
-            must fit. They are read as the run read its own, and where classes have names, those
-            count and not their numbers.
-        data_root: Folder with the files of the data source, if not the one of the run.
-        overrides: Further values of ``data:`` for other data, e.g. ``{"data.path": "new.csv"}``.
-        device: Device, if not the one of the recipe.
-        observer: Who is told warnings.
-
-    Returns:
-        ``name``, ``split``, ``checkpoint``, ``epoch``, ``samples``, ``unit`` (``images`` or
-        ``samples``), ``seconds``, ``images_per_s`` (samples a second), the metrics of the split
-        (``loss``, ``fine/top1``, ...), ``confusion`` by coarse task, and ``hierarchy``: for each
-        task with a parent the confusion of the parent's classes and the pairs most confused.
-
-    Raises:
-        SpecError: ``not-a-run``, ``bad-option``, ``bad-checkpoint``, ``bad-device``,
-            ``data-mismatch`` if the data are not those of the run, and those of the data room.
-    """
-    path = folder.require_run(Path(run))
-    _choose("split", split, (*SPLITS, "all"))
-    root = None if data_root is None else str(data_root)
-    watcher = observer or Silent()
-    spec = compiler.load(path / folder.SPEC)
-    saved = _weights(path, checkpoint, spec)
-    with devices_.explained_memory(spec.train.batch_size):
-        if data is None and not overrides:
-            made = _with_own_data(path, Changes(data_root=root, device=device), watcher)
-        else:
-            made = other_data.prepare(path, data, root, overrides or {}, device, watcher)
-        for text in provenance.changes(folder.read_json(path / folder.ENVIRONMENT)):
-            watcher.warning(text)
-        streams = [made.batches(each) for each in (SPLITS if split == "all" else (split,))]
-        streams = [stream for stream in streams if stream is not None]
-        if not streams:
-            message = f"the {split} split of `{made.data.name}` is empty in this run"
-            raise fail(Code.BAD_OPTION, message, "choose another `--split`")
-        batches = chain.from_iterable(stream.epoch(0) for stream in streams if stream)
-        with _private_random_numbers(made.device):
-            model = made.model()
-            model.load_state_dict(saved["model"])
-            judged = Precision(spec.train.precision, made.device).apply(model)
-            found = measure_split(judged, batches, made.losses, made.tasks, made.device)
-    assert found is not None  # nothing interrupts it
-    return {
-        "name": spec.name,
-        "split": split,
-        "checkpoint": checkpoint,
-        "epoch": saved["epoch"],
-        "samples": found.samples,
-        "unit": made.data.unit,
-        "seconds": found.seconds,
-        "images_per_s": found.images_per_s,
-        **found.scores,
-        "confusion": found.confusion,
-        "hierarchy": {
-            name: kinship.described(name, kin, made.data.signature.tasks)
-            for name, kin in found.kin.items()
-        },
-    }
-
-
-def _with_own_data(path: Path, changes: Changes, observer: Observer) -> Setup:
-    """Return what a run is made of, with the data that it was trained with."""
-    made = setup.prepare(setup.load(path / folder.SPEC, changes.paths(), observer), observer)
-    described = folder.read_json(path / folder.ENVIRONMENT)
-    if described["data"]["fingerprint"] != made.data.fingerprint:
-        message = f"the data are not those that `{path}` was trained with"
-        hint = f"the run had {described['data']['origin']}; name its folder with `--data-root`, or "
-        assert made.spec.data is not None
-        hint += f"say that others are meant with `--data {made.spec.data.source}`"
-        raise fail(Code.DATA_MISMATCH, message, hint)
-    return made
 
 
 def _init(
@@ -477,21 +303,3 @@ def _explained(recipe: Train) -> Iterator[None]:
         explained_compiling(recipe.compile),
     ):
         yield
-
-
-def _private_random_numbers(device: torch.device) -> Any:
-    """Return a context after which torch's random numbers go on as if nothing had been."""
-    if device.type in ("cpu", "cuda"):
-        return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-    return nullcontext()
-
-
-def _weights(path: Path, name: str, spec: Spec) -> dict[str, Any]:
-    _choose("checkpoint", name, ("best", "last"))
-    return checkpoints.load_weights(path, name, origin_of(spec))
-
-
-def _choose(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        message = f"`--{option} {value}` is not known"
-        raise fail(Code.BAD_OPTION, message, did_you_mean(value, known, f"values of --{option}"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graphspec.training.measures import measure, named, ordered
 
 if TYPE_CHECKING:
-    from graphspec.training.run import Run
+    from graphspec.training.trained import Run
 
 _TABLE_CLASSES = 20
 """Most classes for which the table of confusion is printed; beyond, only the worst pairs."""

@@ -14,8 +14,10 @@ import torch
 from graphspec import compiler
 from graphspec.errors import SpecError
 from graphspec.training import checkpoint
-from graphspec.training.run import Run, evaluate, train
+from graphspec.training.evaluate import evaluate
+from graphspec.training.run import train
 from graphspec.training.state import origin_of
+from graphspec.training.trained import Run
 
 from .conftest import Notes
 from .test_resume import assert_same, timeless, weights

@@ -10,7 +10,8 @@ from torch import nn
 
 from graphspec import compiler
 from graphspec.training.in_place import overwrite
-from graphspec.training.run import Run, train
+from graphspec.training.run import train
+from graphspec.training.trained import Run
 
 from .conftest import Notes
 

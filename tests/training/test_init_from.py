@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from graphspec.errors import SpecError
-from graphspec.training.run import Run, train
+from graphspec.training.run import train
+from graphspec.training.trained import Run
 
 from .conftest import Notes
 from .test_resume import assert_same, weights

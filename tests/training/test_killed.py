@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from graphspec.training import folder
-from graphspec.training.run import Run
+from graphspec.training.trained import Run
 
 from .test_resume import assert_same, timeless, weights
 

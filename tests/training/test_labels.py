@@ -10,7 +10,9 @@ import torch
 
 from graphspec import compiler
 from graphspec.data import sources
-from graphspec.training.run import Run, evaluate, train
+from graphspec.training.evaluate import evaluate
+from graphspec.training.run import train
+from graphspec.training.trained import Run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

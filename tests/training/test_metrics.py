@@ -16,9 +16,9 @@ from graphspec.language.signature import TaskSpec, TaskType
 from graphspec.language.tasks import Task
 from graphspec.training import gauges, losses, measures, metric_choice, statistics
 from graphspec.training.check import checked
+from graphspec.training.evaluate import evaluate as evaluate_run
 from graphspec.training.evaluation import Evaluation, evaluate
 from graphspec.training.metrics import Meter
-from graphspec.training.run import evaluate as evaluate_run
 from graphspec.training.run import train
 from graphspec.training.summary import lines
 

@@ -12,7 +12,9 @@ import torch
 from PIL import Image
 
 from graphspec.errors import SpecError
-from graphspec.training.run import Run, evaluate, train
+from graphspec.training.evaluate import evaluate
+from graphspec.training.run import train
+from graphspec.training.trained import Run
 from tests.cli.conftest import Cli, Done
 
 from .conftest import Notes

@@ -20,10 +20,10 @@ from graphspec.language.signature import TaskSpec
 from graphspec.language.tasks import Task
 from graphspec.ops.policies import Teacher
 from graphspec.training import class_weights, labelled, losses
+from graphspec.training.evaluate import evaluate as evaluate_run
 from graphspec.training.evaluation import evaluate
 from graphspec.training.metrics import Meter
 from graphspec.training.objectives import LOSSES, Options, suited
-from graphspec.training.run import evaluate as evaluate_run
 from graphspec.training.run import train
 from graphspec.training.summary import lines
 

@@ -17,7 +17,8 @@ from graphspec.data.sources import SOURCES
 from graphspec.errors import SpecError
 from graphspec.training.predict import predict
 from graphspec.training.predictions import Classes, Labels, Map, Numbers
-from graphspec.training.run import Run, train
+from graphspec.training.run import train
+from graphspec.training.trained import Run
 from tests.cli.conftest import Cli, Done
 
 from .conftest import SPEC, Notes, register_tiny

@@ -17,8 +17,9 @@ from graphspec.errors import SpecError
 from graphspec.training import checkpoint, loop
 from graphspec.training.evaluation import Evaluation
 from graphspec.training.interrupts import Interrupts
-from graphspec.training.run import Run, train
+from graphspec.training.run import train
 from graphspec.training.summary import lines
+from graphspec.training.trained import Run
 
 from .conftest import Notes
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from graphspec.training import loop
-from graphspec.training.run import Run, train
+from graphspec.training.run import train
+from graphspec.training.trained import Run
 
 from .test_resume import assert_same, timeless, weights
 

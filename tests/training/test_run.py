@@ -15,8 +15,10 @@ import torch
 from graphspec import compiler
 from graphspec.errors import SpecError
 from graphspec.training import folder
-from graphspec.training.run import Run, evaluate, train
+from graphspec.training.evaluate import evaluate
+from graphspec.training.run import train
 from graphspec.training.summary import lines
+from graphspec.training.trained import Run
 
 from .conftest import Notes
 

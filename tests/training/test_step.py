@@ -23,10 +23,11 @@ from graphspec.training.compiling import explained_compiling
 from graphspec.training.determinism import deterministic
 from graphspec.training.distributed.world import ALONE
 from graphspec.training.ema import Averaged
+from graphspec.training.evaluate import evaluate
 from graphspec.training.losses import Losses
 from graphspec.training.metrics import Meter
 from graphspec.training.precision import Precision, explained_precision
-from graphspec.training.run import evaluate, train
+from graphspec.training.run import train
 from graphspec.training.schedules import Pace, Scheduler
 from graphspec.training.shares import Shares
 from graphspec.training.state import State

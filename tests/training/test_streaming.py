@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from graphspec.errors import Code, SpecError
-from graphspec.training.run import evaluate, train
+from graphspec.training.evaluate import evaluate
+from graphspec.training.run import train
 
 from .conftest import Notes
 from .test_resume import assert_same, interrupted_at, timeless, weights

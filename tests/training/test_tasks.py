@@ -20,14 +20,16 @@ from graphspec.language.signature import TaskSpec
 from graphspec.training import loop
 from graphspec.training.balancing.balancer import Fixed
 from graphspec.training.distributed.world import ALONE
+from graphspec.training.evaluate import evaluate
 from graphspec.training.evaluation import evaluate as measure
 from graphspec.training.losses import Losses
 from graphspec.training.metrics import Meter
-from graphspec.training.run import Run, evaluate, train
+from graphspec.training.run import train
 from graphspec.training.shares import Shares
 from graphspec.training.state import State
 from graphspec.training.step import step
 from graphspec.training.summary import lines
+from graphspec.training.trained import Run
 
 from .conftest import Notes
 from .test_resume import assert_same, timeless, weights

@@ -15,7 +15,8 @@ from graphspec.language.recipe import Train
 from graphspec.training import folder, report
 from graphspec.training.conflict_figure import SHOWN, draw, lines, section
 from graphspec.training.conflicts import Watched, watched
-from graphspec.training.run import Run, train
+from graphspec.training.run import train
+from graphspec.training.trained import Run
 from tests.training.conftest import tiny
 from tests.training.test_resume import assert_same, interrupted_at, timeless, weights
 
