@@ -26,6 +26,9 @@ _LONGEST_VALUE = 40
 _MOST_KEYS = 4
 """Keys in the name of a variant; with more, the topology's hash says that it is another."""
 
+_LONGEST_TITLE = 60
+"""Characters of names in the title of a report; with more it has their number."""
+
 _APART = ("train.seed", "train.device", "train.workers", "data.root", "description", "name")
 """Keys that may differ within a variant: they do not say what is trained, and how."""
 
@@ -89,9 +92,15 @@ def compare(
     if out is not None:
         from graphspec.study import report
 
-        names = ", ".join(variant.name for variant in compared.variants)
-        report.write(compared, Path(out), title=f"{names} on {compared.data[0]}")
+        report.write(compared, Path(out), title=_title(compared))
     return compared
+
+
+def _title(found: Comparison) -> str:
+    names = ", ".join(variant.name for variant in found.variants)
+    if len(names) > _LONGEST_TITLE:
+        names = f"{len(found.variants)} variants"
+    return f"{names} on {found.data[0]}"
 
 
 def entries_of(runs: Iterable[str | Path]) -> list[Entry]:

@@ -146,8 +146,8 @@ def _told(
     """Return what page and Markdown both say."""
     tested = [*found.main, *([found.delta] if found.delta else [])]
     tasks = list(dict.fromkeys(metric.task for metric in found.metrics if metric.task))
-    further = [tables.others(found, task, of_hierarchy=False) for task in tasks]
-    kin = [tables.others(found, task, of_hierarchy=True) for task in tasks]
+    further = [table for task in tasks for table in tables.others(found, task, of_hierarchy=False)]
+    kin = [table for task in tasks for table in tables.others(found, task, of_hierarchy=True)]
     return {
         "title": title,
         "found": found,
@@ -158,8 +158,8 @@ def _told(
         "warnings": provenance.warnings(found),
         "overview": tables.overview(found, known),
         "differences": [tables.differences(found, metric) for metric in tested],
-        "further": [table for table in further if table is not None],
-        "kin": [table for table in kin if table is not None],
+        "further": further,
+        "kin": kin,
         "conflicts": tables.conflicts(found),
         "fronts": tradeoff_lines(found, known),
         "commands": list(commands) or provenance.commands(found),

@@ -16,6 +16,9 @@ from graphspec.training.summary import duration
 NOTHING = "–"
 """What stands where there is nothing."""
 
+_SIDE_BY_SIDE = 3
+"""Metrics in one table: with their differences they fit on a page."""
+
 WORDS = {
     Verdict.BETTER: "▲ better",
     Verdict.WORSE: "▼ worse",
@@ -42,6 +45,11 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     verdicts: Sequence[Verdict | None] = field(default=())
+
+    @property
+    def longest(self) -> int:
+        """Characters of the longest name of a row."""
+        return max((len(row[0]) for row in self.rows), default=0)
 
     def lined(self) -> list[tuple[Sequence[str], str]]:
         """Return each row with the class of its verdict, which may be empty."""
@@ -113,21 +121,29 @@ def _tested(cell: Cell) -> list[str]:
     ]
 
 
-def others(found: Comparison, task: str, of_hierarchy: bool) -> Table | None:
+def others(found: Comparison, task: str, of_hierarchy: bool) -> list[Table]:
     """Return the metrics of a task that the verdicts do not rest on, with plain intervals.
 
     Args:
         found: The comparison.
         task: The task.
         of_hierarchy: Whether those that compare the task with its parent are asked for.
+
+    Returns:
+        Tables of at most three metrics, which fit on a page.
     """
     metrics = [
         metric
         for metric in found.metrics
         if metric.task == task and not metric.is_main and metric.of_hierarchy == of_hierarchy
     ]
-    if not metrics:
-        return None
+    parts = [
+        metrics[start : start + _SIDE_BY_SIDE] for start in range(0, len(metrics), _SIDE_BY_SIDE)
+    ]
+    return [_others(found, task, part) for part in parts]
+
+
+def _others(found: Comparison, task: str, metrics: Sequence[Metric]) -> Table:
     header = ["variant"]
     for metric in metrics:
         header += [metric.measure.title, "difference"]
@@ -138,13 +154,13 @@ def others(found: Comparison, task: str, of_hierarchy: bool) -> Table | None:
             cell = found.cell(variant.name, metric.key)
             row += [mean_text(cell), _plain_difference(cell)]
         rows.append(row)
-    what = "fit with its parent" if of_hierarchy else "further metrics"
     caption = (
         f"Mean ± standard deviation; difference from {found.baseline} with its plain 95 % "
         "interval, not corrected: these metrics were not tested."
     )
     verdicts = [Verdict.BASELINE if v.name == found.baseline else None for v in found.variants]
-    return Table(f"{task}: {what}", caption, header, rows, verdicts)
+    title = f"{task}: {', '.join(metric.measure.title for metric in metrics)}"
+    return Table(title, caption, header, rows, verdicts)
 
 
 def _plain_difference(cell: Cell | None) -> str:

@@ -32,8 +32,8 @@ BETTER, WORSE = COLOURS[0], COLOURS[1]
 
 _DARK = {
     LIGHT.ink: "#e6e9ee", LIGHT.faint: "#39414d", LIGHT.mark: "#a3adba", LIGHT.ground: "#161b22",
-    "#0072b2": "#5ab4f0", "#d55e00": "#ff8a3d", "#009e73": "#3ccfa4", "#cc79a7": "#e39cc4",
-    "#56b4e9": "#9bd4f7", "#e69f00": "#f5bd4f", "#8b8b8b": "#b4b4b4",
+    "#0072b2": "#4a9fe8", "#d55e00": "#ff8a3d", "#009e73": "#3ccfa4", "#cc79a7": "#e39cc4",
+    "#56b4e9": "#a8dcfb", "#e69f00": "#f5bd4f", "#8b8b8b": "#b4b4b4",
 }  # fmt: skip
 """The colours on a dark ground, each with at least 4.5 times its luminance."""
 
@@ -96,8 +96,8 @@ def panels(
     columns: int,
     inches: tuple[float, float],
     *,
-    left: float = 0.55,
-    between: float = 0.55,
+    left: float = 0.72,
+    between: float = 0.72,
     labels: Sequence[str] = (),
 ) -> tuple[Figure, list[Axes]]:
     """Lay out panels of a size with fixed margins.

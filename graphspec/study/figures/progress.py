@@ -50,7 +50,7 @@ def draw(found: Comparison) -> str | None:
     looks = canvas.series([variant.name for variant in found.variants])
     chosen = chosen_variants(found)
     names = [looks[name].name for name in chosen]
-    figure, axes = canvas.panels(len(metrics), 2, _PANEL_INCHES, between=0.6, labels=names)
+    figure, axes = canvas.panels(len(metrics), 2, _PANEL_INCHES, labels=names)
     for metric, panel in zip(metrics, axes, strict=True):
         _panel(panel, metric, curves[metric.key], looks, chosen)
     canvas.legend(figure, [_handle(looks[name]) for name in chosen], names)
@@ -157,7 +157,7 @@ def conflicts(found: Comparison) -> str | None:
     shown = sorted(order, key=lambda name: order[name])[:MOST]
     looks = canvas.series([name for name in curves if name in shown])
     names = [canvas.short(name, 48) for name in looks]
-    wide = (2 * _PANEL_INCHES[0] + 0.6, _PANEL_INCHES[1])
+    wide = (2 * _PANEL_INCHES[0] + 0.72, _PANEL_INCHES[1])
     figure, (axes,) = canvas.panels(1, 1, wide, labels=names)
     canvas.dressed(axes, "agreement of the tasks' gradients", "epoch", "cosine")
     axes.set_ylim(-1.05, 1.05)
