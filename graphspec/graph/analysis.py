@@ -90,17 +90,21 @@ def analyse(graph: Graph) -> Analysis:
     every = parameters(graph)
     counted, elsewhere = _counted(graph, every)
     nodes: dict[str, NodeCost] = {}
-    built: dict[str, nn.Module | Call] = {}
+    measured: dict[Any, tuple[int, int]] = {}
     builder = Builder(graph.tasks)
     with torch.device("meta"), torch.no_grad():
         for node in graph.order:
             weights = graph.weights[node.weights]
-            if node.weights not in built:
-                built[node.weights] = whole = builder.build(weights)
+            # Equal steps are one object; what is equal costs the same and is measured once.
+            reads = tuple((edge.name, graph.type_of(edge)) for edge in node.inputs)
+            key = (weights.sequence, tuple(map(id, weights.steps)), weights.inputs, reads)
+            if key not in measured:
+                whole = builder.build(weights)
                 if isinstance(whole, nn.Module):
                     # torch's counter looks for the gradient of a view of a parameter, in vain.
                     whole.requires_grad_(False)
-            flops, activation_bytes = _measure(graph, node, built[node.weights])
+                measured[key] = _measure(graph, node, whole)
+            flops, activation_bytes = measured[key]
             nodes[node.name] = NodeCost(
                 size_of(weights),
                 counted.get(node.name, 0),

@@ -118,7 +118,7 @@ class Weights:
         arguments: For each step where its arguments stand, by name.
         inputs: Types of the inputs of each step, after shape inference.
         parameters: Type of each parameter by its name in the module, after shape inference.
-        buffers: Type of each buffer likewise.
+        buffers: Type of each buffer that a checkpoint has, likewise.
         is_module: Whether it is a module; a single function is not and has no ``state_dict``.
         layer_of: The weights of a sequence of which this is one layer, under ``name``; it is not
             built, it is a submodule of that one.

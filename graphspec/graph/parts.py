@@ -40,7 +40,7 @@ class Part:
     Attributes:
         value: What it gives.
         parameters: Types of its parameters by name.
-        buffers: Types of its buffers by name.
+        buffers: Types of the buffers by name that a checkpoint has.
         is_module: Whether it is a module rather than a function.
     """
 
@@ -86,7 +86,8 @@ class Parts:
         if isinstance(part, Call):
             return Part(value)
         parameters = {name: TensorType.of(each) for name, each in part.named_parameters()}
-        buffers = {name: TensorType.of(each) for name, each in part.named_buffers()}
+        saved = part.state_dict()
+        buffers = {n: TensorType.of(each) for n, each in part.named_buffers() if n in saved}
         return Part(value, parameters, buffers, is_module=True)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,8 @@ from torch import Tensor, nn
 
 from graphspec.errors import Code, fail
 from graphspec.graph.ir import Graph
+from graphspec.graph.transfer import Transfer, transfer
 from graphspec.training import checkpoint, folder, patterns
-
-_NOT_ASKED = "not asked for"
-_ABSENT = "not in that run"
-_COUNTER = "num_batches_tracked"
-_SHOWN = 3
-"""Most tensors of a node that are named with the reason why they were left."""
 
 
 @dataclass(frozen=True)
@@ -30,32 +25,20 @@ class Takeover:
         checkpoint: Which of its checkpoints: ``best`` or ``last``.
         epoch: The epoch that the weights are of.
         nodes: The patterns that were asked for; empty for all.
-        taken: For each node the names of its tensors that were taken.
-        left: For each node why tensors were left, by the tensor's name in the node.
+        tensors: What was taken and what was left.
     """
 
     run: Path
     checkpoint: str
     epoch: int
-    nodes: Sequence[str] = ()
-    taken: dict[str, list[str]] = field(default_factory=dict)
-    left: dict[str, dict[str, str]] = field(default_factory=dict)
+    nodes: Sequence[str]
+    tensors: Transfer
 
     def lines(self) -> list[str]:
         """Return what was taken, what was left and why, a line for each reason."""
-        whole = [node for node in self.taken if node not in self.left]
-        found = [f"initial weights of {self.run} ({self.checkpoint}, epoch {self.epoch})"]
-        found += [f"  took {', '.join(whole)}"] if whole else []
-        for node in self.taken:
-            if node in self.left:
-                count = len(self.taken[node])
-                parts = _each(self.left[node])
-                found.append(f"  took {count} of {count + len(self.left[node])} of {node}; {parts}")
-        reasons: dict[str, list[str]] = {}
-        for node, tensors in self.left.items():
-            if node not in self.taken:
-                reasons.setdefault(_together(tensors), []).append(node)
-        return found + [f"  left {', '.join(nodes)}: {why}" for why, nodes in reasons.items()]
+        first = f"initial weights of {self.run} ({self.checkpoint}, epoch {self.epoch})"
+        told = self.tensors.lines("took", "left", f"see {folder.ENVIRONMENT}")
+        return [first, *(f"  {line}" for line in told)]
 
     def plain(self) -> dict[str, Any]:
         """Return it as plain data, for ``environment.json``."""
@@ -64,24 +47,9 @@ class Takeover:
             "checkpoint": self.checkpoint,
             "epoch": self.epoch,
             "nodes": list(self.nodes),
-            "taken": self.taken,
-            "left": self.left,
+            "taken": self.tensors.taken,
+            "left": self.tensors.left,
         }
-
-
-def _together(tensors: Mapping[str, str]) -> str:
-    """Return why all tensors of a node were left."""
-    words = dict.fromkeys(tensors.values())
-    if len(words) == 1:
-        return next(iter(words))
-    return _each(tensors)
-
-
-def _each(tensors: Mapping[str, str]) -> str:
-    """Return why tensors were left, the first few by name; the run's folder has all of them."""
-    shown = [f"{name}: {why}" for name, why in list(tensors.items())[:_SHOWN]]
-    more = len(tensors) - len(shown)
-    return "; ".join(shown) + (f"; {more} others (see {folder.ENVIRONMENT})" if more else "")
 
 
 def take(model: nn.Module, graph: Graph, source: str | Path, nodes: Iterable[str]) -> Takeover:
@@ -107,11 +75,19 @@ def take(model: nn.Module, graph: Graph, source: str | Path, nodes: Iterable[str
             raise fail(Code.UNKNOWN_NODE, f"`--nodes`: {trouble[0]}", trouble[1])
     run, name = _source(Path(source))
     saved = checkpoint.load_weights(run, name, None)
-    made = Takeover(run, name, int(saved["epoch"]), asked)
+    kept: dict[str, Tensor] = saved["model"]
+    shapes = {full: tuple(tensor.shape) for full, tensor in kept.items()}
+
+    def wanted(full: str) -> bool:
+        return not asked or patterns.any_matches(asked, full)
+
+    made = Takeover(run, name, int(saved["epoch"]), asked, transfer(graph, shapes, wanted))
+    own: dict[str, Tensor] = model.state_dict(keep_vars=True)
     with torch.no_grad():
-        for full, tensor in _tensors(model):
-            _take_one(made, graph, full, tensor, saved["model"], asked)
-    if not made.taken:
+        for node, tensors in made.tensors.taken.items():
+            for each in tensors:
+                own[f"{node}.{each}"].copy_(kept[f"{node}.{each}"])
+    if not made.tensors.taken:
         hint = "\n".join(made.lines()[1:])
         message = f"`{run}` has no weights that fit this topology"
         raise fail(Code.RUN_MISMATCH, message, hint or None)
@@ -124,49 +100,3 @@ def _source(path: Path) -> tuple[Path, str]:
         return folder.require_run(path.parent), path.stem
     run = folder.require_run(path)
     return run, "best" if (run / folder.BEST).exists() else "last"
-
-
-def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield every parameter and buffer that a checkpoint has, shared ones once."""
-    kept = model.state_dict(keep_vars=True)
-    for name, parameter in model.named_parameters():
-        yield name, parameter
-    for name, buffer in model.named_buffers():
-        if name in kept:
-            yield name, buffer
-
-
-def _take_one(
-    made: Takeover,
-    graph: Graph,
-    full: str,
-    tensor: Tensor,
-    saved: Mapping[str, Tensor],
-    asked: Sequence[str],
-) -> None:
-    """Take over one tensor, or note why not."""
-    node = _owner(graph, full)
-    name = full[len(node) + 1 :]
-    other = saved.get(full)
-    if asked and not patterns.any_matches(asked, full):
-        why = _NOT_ASKED
-    elif other is None:
-        why = _ABSENT
-    elif other.shape != tensor.shape:
-        why = f"its shape is {list(other.shape)} there and {list(tensor.shape)} here"
-    elif name.removesuffix(_COUNTER) + "running_mean" in made.left.get(node, {}):
-        why = "it counts batches of statistics that were left"
-    else:
-        tensor.copy_(other)
-        made.taken.setdefault(node, []).append(name)
-        return
-    made.left.setdefault(node, {})[name] = why
-
-
-def _owner(graph: Graph, full: str) -> str:
-    """Return the node whose weights have a tensor."""
-    name = full
-    while name not in graph.weights and "." in name:
-        name = name.rpartition(".")[0]
-    owner = graph.weights.get(name)
-    return name if owner is None or owner.layer_of is None else owner.layer_of

@@ -77,7 +77,7 @@ def test_only_the_nodes_that_are_asked_for(spec: Path, tmp_path: Path, source: R
     assert notes.headers[0].notes == (
         f"initial weights of {source.folder} (last, epoch 1)",
         "  took trunk, coarse_label",
-        "  left features, extra, fine_label: not asked for",
+        "  left features, fine_label, extra: not asked for",
     )
 
 
