@@ -23,6 +23,7 @@ _EXPORTS = {
     "compare": "graphspec.study.gathering",
     "compile": "graphspec.compiler",
     "describe_data": "graphspec.training.overview",
+    "diff": "graphspec.training.difference",
     "eject": "graphspec.compiler",
     "evaluate": "graphspec.training.evaluate",
     "export": "graphspec.training.export",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from graphspec.ops.custom import op as op
     from graphspec.ops.plugins import load_plugin as load_plugin
     from graphspec.study.gathering import compare as compare
+    from graphspec.training.difference import diff as diff
     from graphspec.training.evaluate import evaluate as evaluate
     from graphspec.training.export import export as export
     from graphspec.training.listing import runs as runs

@@ -26,7 +26,9 @@ from graphspec.language.reader import Tree
 from graphspec.language.signature import Signature
 
 if TYPE_CHECKING:
+    from graphspec.backends.figures import Sketch
     from graphspec.backends.fx import GraphModule
+    from graphspec.graph.comparison import Comparison
     from graphspec.graph.ir import Graph
     from graphspec.graph.reachability import Sharing
 
@@ -294,7 +296,34 @@ def render(
     path = Path(path)
     kind = diagram_format(path)
     graph = spec if isinstance(spec, Graph) else check(spec).graph
-    content = draw(passes.run(passes.select(graph, tasks)), kind, depth)
+    return _written(path, draw(passes.run(passes.select(graph, tasks)), kind, depth))
+
+
+def render_comparison(
+    comparison: Comparison,
+    labels: tuple[str, str],
+    path: str | Path,
+    depth: int | None = None,
+) -> Path:
+    """Draw two topologies as one diagram, in which what differs is marked; see `render`.
+
+    Args:
+        comparison: The two, from `compare`.
+        labels: What to call them.
+        path: The file.
+        depth: How many levels of instances of blocks are open; None for all.
+
+    Raises:
+        SpecError: As `render`.
+    """
+    from graphspec.backends import overlay
+
+    path = Path(path)
+    kind = diagram_format(path)
+    return _written(path, _picture(overlay.overlay(comparison, labels, depth), kind))
+
+
+def _written(path: Path, content: bytes) -> Path:
     try:
         path.write_bytes(content)
     except OSError as error:
@@ -303,6 +332,28 @@ def render(
         reason = error.strerror or str(error)
         raise fail(code, f"cannot write the diagram `{path}`: {reason}") from error
     return path
+
+
+@_without_collecting
+def compare(old: Checked, new: Checked, tasks: Collection[str] | None = None) -> Comparison:
+    """Return two checked specs side by side: graphs, costs, sharing, settings, weights that fit.
+
+    Args:
+        old: The first.
+        new: The second.
+        tasks: Only what these tasks need of both; None for all.
+
+    Raises:
+        SpecError: ``unknown-task`` if no head of one of the two predicts one of ``tasks``.
+    """
+    from graphspec.graph import comparison, passes
+    from graphspec.language import changes
+
+    first, second = old.graph, new.graph
+    if tasks is not None:
+        first, second = (passes.run(passes.select(each, tasks)) for each in (first, second))
+    both = [task for task in first.tasks if task in second.tasks]
+    return comparison.compare(first, second, changes.settings(old.spec, new.spec, both))
 
 
 def eject(
@@ -349,13 +400,19 @@ def draw(graph: Graph, kind: str, depth: int | None = None) -> bytes:
     Raises:
         SpecError: ``render-failed`` if a picture cannot be made.
     """
+    from graphspec.backends import drawing
+
+    return _picture(drawing.sketch(graph, depth), kind)
+
+
+def _picture(drawn: Sketch, kind: str) -> bytes:
     if kind == "mmd":
         from graphspec.backends import mermaid
 
-        return mermaid.write(graph, depth).encode()
+        return mermaid.draw(drawn).encode()
     from graphspec.backends import dot, picture
 
-    text = dot.write(graph, depth)
+    text = dot.draw(drawn)
     return text.encode() if kind == "dot" else picture.picture(text, kind)
 
 

@@ -18,12 +18,16 @@ from graphspec.backends.figures import (
     FAINT_INK,
     FRAME,
     INK,
+    LINES,
     PAPER,
+    Arrow,
     Box,
     Cluster,
     Key,
+    Mark,
     Role,
     Sketch,
+    marked,
 )
 from graphspec.graph.ir import Graph
 
@@ -33,6 +37,9 @@ _THIN, _BOLD, _THICK = "1.2", "2.4", "3.2"
 
 _LEGEND_WIDTH = 110
 """Characters in a row of the legend."""
+
+_STYLES = ("", ' STYLE="dashed"')
+"""Outlines of the legend, by whether they are dashed."""
 
 _MANY_ARROWS = 250
 """From here on Graphviz is told to try less."""
@@ -52,7 +59,11 @@ def write(graph: Graph, depth: int | None = None) -> str:
         The text of a ``.dot`` file. A node has its own name in it where that is letters, digits,
         ``_`` and ``.``, else ``#`` and its number.
     """
-    drawn = sketch(graph, depth)
+    return draw(sketch(graph, depth))
+
+
+def draw(drawn: Sketch) -> str:
+    """Return what `graphspec.backends.drawing` or `graphspec.backends.overlay` describes as DOT."""
     ids = {box.name: _identifier(box.name, i) for i, box in enumerate(drawn.boxes)}
     dot = graphviz.Digraph(
         name=graphviz.escape(drawn.title),
@@ -92,14 +103,13 @@ def write(graph: Graph, depth: int | None = None) -> str:
     for cluster in reversed(drawn.clusters):  # what is inside is complete first
         frames[cluster.parent].subgraph(frames[cluster.name])
     for arrow in drawn.arrows:
-        style = {"style": "dashed"} if arrow.stopped else {}
-        dot.edge(ids[arrow.tail], ids[arrow.head], _arrow_label(arrow.label), **style)
+        dot.edge(ids[arrow.tail], ids[arrow.head], _arrow_label(arrow), **_arrow_line(arrow))
     return str(dot.source)
 
 
 def _frame(number: int, cluster: Cluster) -> graphviz.Digraph:
     """Return an empty subgraph that is drawn as a frame around what is put into it."""
-    title = _text(cluster.name, 12, INK, bold=True)
+    title = _text(marked(cluster.name, cluster.mark), 12, INK, bold=True)
     rest = ", ".join(text for text in (cluster.block, cluster.size) if text)
     attributes = {
         "label": f"<{title} {_text(rest, 10.5, FAINT_INK)}>",
@@ -109,6 +119,9 @@ def _frame(number: int, cluster: Cluster) -> graphviz.Digraph:
         "penwidth": _THIN,
         "margin": "10",
     }
+    if cluster.mark:
+        attributes["color"] = LINES[cluster.mark]
+        attributes["style"] = "rounded,dashed" if cluster.mark is Mark.REMOVED else "rounded"
     return graphviz.Digraph(name=f"cluster_{number}", graph_attr=attributes)
 
 
@@ -154,22 +167,39 @@ def _outline(box: Box) -> dict[str, str]:
         attributes["style"] = "filled,dashed"
     if box.badge:
         attributes["penwidth"] = _THICK
+    if box.mark is not None:
+        attributes["penwidth"] = _BOLD if box.mark else _THIN
+        attributes["style"] = f"filled{',rounded' if box.role is Role.SMALL else ''}"
+        attributes["style"] += ",dashed" if box.mark is Mark.REMOVED else ""
     return attributes
+
+
+def _arrow_line(arrow: Arrow) -> dict[str, str]:
+    """Attributes of an arrow beside its label."""
+    if arrow.mark is None:
+        return {"style": "dashed"} if arrow.stopped else {}
+    dashed = "dashed" if arrow.mark is Mark.REMOVED else "dotted" if arrow.stopped else ""
+    style = {"style": dashed} if dashed else {}
+    if arrow.mark:
+        style |= {"color": LINES[arrow.mark], "penwidth": "2"}
+    return style | ({"constraint": "false"} if arrow.loose else {})
 
 
 def _box_label(box: Box) -> str:
     bold = box.role is not Role.SMALL
-    rows = [_cell(box.title, 13 if bold else 12, INK, bold)]
+    rows = [_cell(box.title, 13 if bold else 12, INK, bold or bool(box.mark))]
     rows += [_cell(box.what, 11, INK if box.role is Role.HEAD else FAINT_INK)]
     rows += [_cell((box.size,), 10.5, FAINT_INK)] if box.size else []
+    rows += [_cell(box.changes, 10.5, INK)]
     rows += [_cell((box.count,), 10.5, PAPER, True, FAINT_INK)] if box.count else []
     rows += [_cell((box.badge,), 10.5, PAPER, True, box.paint.line)] if box.badge else []
     return _table(rows, 'CELLPADDING="1" CELLSPACING="1"')
 
 
-def _arrow_label(text: str) -> str:
+def _arrow_label(arrow: Arrow) -> str:
     # On paper-coloured ground: where an arrow is flat, its own line would run through the text.
-    row = _cell((text,), 10.5, FAINT_INK, fill=PAPER)
+    colour = LINES[arrow.mark] if arrow.mark else FAINT_INK
+    row = _cell((arrow.label,), 10.5, colour, bool(arrow.mark), fill=PAPER)
     return _table([row], 'CELLPADDING="1" CELLSPACING="4"')
 
 
@@ -198,7 +228,7 @@ def _legend_rows(legend: Iterable[Key]) -> list[list[Key]]:
 
 def _keys(legend: Iterable[Key]) -> str:
     cells = "".join(
-        f'<TD BORDER="{3 if key.thick else 1}" COLOR="{key.paint.line}"'
+        f'<TD BORDER="{3 if key.thick else 1}"{_STYLES[key.dashed]} COLOR="{key.paint.line}"'
         f' BGCOLOR="{key.paint.fill}">{_text(" " + key.text + " ", 11, INK)}</TD>'
         for key in legend
     )

@@ -103,7 +103,8 @@ def _arrows(graph: Graph, grouping: Grouping) -> tuple[Arrow, ...]:
         head = grouping.box_of[node.name]
         for edge in node.inputs:
             tail = grouping.box_of.get(edge.node, edge.node)
-            arrow = Arrow(tail, head, _edge_text(graph, edge), not edge.passes_gradient)
+            stopped, policy = not edge.passes_gradient, policy_text(edge)
+            arrow = Arrow(tail, head, _edge_text(graph, edge), stopped, policy)
             if head in grouping.closed or tail in grouping.closed:
                 if tail == head or arrow in seen:
                     continue

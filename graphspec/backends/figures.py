@@ -31,6 +31,24 @@ class Role(str, Enum):
     """Closed instances of a block."""
 
 
+class Mark(str, Enum):
+    """In a diagram of two topologies, what became of something from the first to the second."""
+
+    SAME = ""
+    ADDED = "+"
+    REMOVED = "−"
+    CHANGED = "~"
+
+
+LINES = {Mark.ADDED: "#00674B", Mark.REMOVED: "#B3261E", Mark.CHANGED: "#8F6200"}
+"""Outlines and arrows of what differs: green, red, amber, all dark enough for text on paper."""
+
+
+def marked(text: str, mark: Mark | None) -> str:
+    """Return a text after the sign of what became of what it names; nothing is told by colour."""
+    return f"{mark.value} {text}" if mark else text
+
+
 @dataclass(frozen=True, slots=True)
 class Paint:
     """Fill and outline of a box, as ``#RRGGBB``."""
@@ -57,6 +75,8 @@ class Box:
         details: Name and description at full length.
         count: ``×2`` where it stands for two instances of a block; empty for one, and for a call.
         frame: Name of the frame that it is in; empty where it is in none.
+        mark: What became of it, in a diagram of two topologies; None in one of one.
+        changes: In what it changed, a line each.
     """
 
     name: str
@@ -70,25 +90,41 @@ class Box:
     details: str
     count: str = ""
     frame: str = ""
+    mark: Mark | None = None
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """One input of a call; two equal inputs are two arrows. ``stopped``: no gradient flows back."""
+    """One input of a call; two equal inputs are two arrows.
+
+    Attributes:
+        tail: The box that is read.
+        head: The box that reads it.
+        label: Names, shape, and what the edge does to what it passes on.
+        stopped: Whether no gradient flows back.
+        policy: The end of the label that says what the edge does; empty where that is nothing.
+        mark: What became of it, in a diagram of two topologies.
+        loose: Whether it has no say in where the boxes stand.
+    """
 
     tail: str
     head: str
     label: str
     stopped: bool = False
+    policy: str = ""
+    mark: Mark | None = None
+    loose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One entry of the legend; ``thick`` stands for the outline of shared weights."""
+    """One entry of the legend; ``thick`` and ``dashed`` are outlines: of shared weights, say."""
 
     text: str
     paint: Paint
     thick: bool = False
+    dashed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +136,14 @@ class Cluster:
         block: Name of the block.
         size: Its parameters; empty where there are none.
         parent: Name of the frame around it; empty where it is outermost.
+        mark: What became of it, in a diagram of two topologies.
     """
 
     name: str
     block: str
     size: str
     parent: str
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from graphspec.backends.drawing import sketch
-from graphspec.backends.figures import FRAME, INK, PAPER, Arrow, Box, Key, Role, Sketch
+from graphspec.backends.figures import (
+    FRAME,
+    INK,
+    LINES,
+    PAPER,
+    Arrow,
+    Box,
+    Cluster,
+    Key,
+    Mark,
+    Role,
+    Sketch,
+    marked,
+)
 from graphspec.graph.ir import Graph
 
 _SHAPES = {
@@ -35,7 +48,11 @@ def write(graph: Graph, depth: int | None = None) -> str:
     Returns:
         The text of a ``.mmd`` file, or of a ``mermaid`` block in Markdown.
     """
-    drawn = sketch(graph, depth)
+    return draw(sketch(graph, depth))
+
+
+def draw(drawn: Sketch) -> str:
+    """Return what `drawing` or `overlay` of this room describe as a Mermaid flowchart."""
     ids = {box.name: f"n{i}" for i, box in enumerate(drawn.boxes)}
     classes = _classes(drawn)
     lines = ["flowchart TB"]
@@ -48,6 +65,7 @@ def write(graph: Graph, depth: int | None = None) -> str:
     ]
     lines += _legend(drawn, classes)
     lines += [f"  classDef {name} {style}" for style, name in classes.items()]
+    lines += _link_styles(drawn.arrows)
     return "\n".join(lines) + "\n"
 
 
@@ -60,10 +78,10 @@ def _frames(drawn: Sketch, boxes: Mapping[str, str]) -> Iterable[str]:
     for number, cluster in reversed(list(enumerate(drawn.clusters))):
         rest = ", ".join(filter(None, (cluster.block, cluster.size)))
         lines = [
-            f'subgraph f{number} ["{_bold(cluster.name)} {_escape(rest)}"]',
+            f'subgraph f{number} ["{_bold(marked(cluster.name, cluster.mark))} {_escape(rest)}"]',
             *(f"  {line}" for line in content[cluster.name]),
             "end",
-            f"style f{number} fill:none,stroke:{FRAME},color:{INK}",
+            f"style f{number} fill:none,stroke:{_frame_line(cluster)},color:{INK}",
         ]
         if cluster.parent:
             content[cluster.parent] += lines
@@ -71,15 +89,35 @@ def _frames(drawn: Sketch, boxes: Mapping[str, str]) -> Iterable[str]:
             yield from (f"  {line}" for line in lines)
 
 
+def _frame_line(cluster: Cluster) -> str:
+    if not cluster.mark:
+        return FRAME
+    dashed = ",stroke-dasharray:6 4" if cluster.mark is Mark.REMOVED else ""
+    return LINES[cluster.mark] + dashed
+
+
 def _line(arrow: Arrow) -> str:
     """Return the line of an arrow, dotted where no gradient flows back."""
     return "-.->" if arrow.stopped else "-->"
 
 
+def _link_styles(arrows: Iterable[Arrow]) -> Iterable[str]:
+    """The colours of arrows that differ, by their numbers."""
+    found: dict[Mark, list[str]] = {}
+    for number, arrow in enumerate(arrows):
+        if arrow.mark:
+            found.setdefault(arrow.mark, []).append(str(number))
+    for mark, numbers in found.items():
+        dashed = ",stroke-dasharray:6 4" if mark is Mark.REMOVED else ""
+        style = f"stroke:{LINES[mark]},stroke-width:2px,color:{LINES[mark]}{dashed}"
+        yield f"  linkStyle {','.join(numbers)} {style}"
+
+
 def _shape(box: Box) -> str:
     first, last = _SHAPES[box.role]
-    title = [_bold(line) if box.role is not Role.SMALL else _escape(line) for line in box.title]
-    rest = [_escape(line) for line in (*box.what, box.size) if line]
+    is_bold = box.role is not Role.SMALL or box.mark
+    title = [_bold(line) if is_bold else _escape(line) for line in box.title]
+    rest = [_escape(line) for line in (*box.what, box.size, *box.changes) if line]
     badge = [_bold(text) for text in (box.count, box.badge) if text]
     return first + "<br/>".join([*title, *rest, *badge]) + last
 
@@ -101,13 +139,17 @@ def _classes(drawn: Sketch) -> dict[str, str]:
 
 
 def _style(box: Box) -> str:
+    if box.mark is not None:
+        dashed = ",stroke-dasharray:6 4" if box.mark is Mark.REMOVED else ""
+        return _css(box.paint.fill, box.paint.line, 3 if box.mark else 1) + dashed
     width = 4 if box.badge else 3 if box.role is Role.HEAD else 1
     dashed = ",stroke-dasharray:5 4" if not box.tasks and box.role is not Role.INPUT else ""
     return _css(box.paint.fill, box.paint.line, width) + dashed
 
 
 def _key_style(key: Key) -> str:
-    return _css(key.paint.fill, key.paint.line, 4 if key.thick else 1)
+    dashed = ",stroke-dasharray:6 4" if key.dashed else ""
+    return _css(key.paint.fill, key.paint.line, 4 if key.thick else 1) + dashed
 
 
 def _css(fill: str, line: str, width: int) -> str:

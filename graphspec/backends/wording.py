@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from graphspec.graph.ir import Edge
+from graphspec.graph.ir import Edge, Graph, Node
 from graphspec.ops.registry import Step
 from graphspec.ops.types import BATCH, TensorType, size_text
 
@@ -38,6 +38,17 @@ def count_text(count: int) -> str:
     return f"{value:.{digits}f} {unit}"
 
 
+def change_text(old: int, new: int) -> str:
+    """Return by how much a number grew: ``+12.5 %``, ``−50.0 %``, ``the same``."""
+    if old == new:
+        return "the same"
+    if not old:
+        return f"+{new:,}"
+    part = 100 * (new - old) / old
+    sign = "+" if new > old else "−"
+    return f"{sign}{abs(part):.1f} %" if abs(part) >= 0.05 else f"{sign}{abs(new - old):,}"
+
+
 def step_text(step: Step) -> str:
     """Return an op with the arguments that are not its defaults.
 
@@ -49,6 +60,20 @@ def step_text(step: Step) -> str:
         ``conv 64 64 | 128 128 kernel_size=5``.
     """
     return step.op.name + arguments_text(step)
+
+
+def call_text(graph: Graph, node: Node) -> str:
+    """Return what a node calls, with the arguments that are not defaults, or whose weights."""
+    weights = graph.weights[node.weights]
+    if node.weights != node.name:
+        return f"share {node.weights}"
+    if weights.parameters_of is not None:
+        return f"share {weights.parameters_of} parameters"
+    if weights.copy_of is not None:
+        return f"copy {weights.copy_of}"
+    words = [step_text(step) for step in weights.steps]
+    words += [f"tied to {name}" for name in dict.fromkeys(t.owner for t in weights.ties.values())]
+    return ", ".join(words)
 
 
 def arguments_text(step: Step, without: tuple[str, ...] = ()) -> str:

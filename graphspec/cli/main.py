@@ -25,6 +25,7 @@ from graphspec.cli import (
     check,
     compare,
     data,
+    diff,
     eject,
     evaluate,
     export,
@@ -93,7 +94,7 @@ app = typer.Typer(
     ),
 )
 for _command in (
-    *(new, fmt, validate, resolve, summary, render, data, check),
+    *(new, fmt, validate, resolve, summary, render, diff, data, check),
     *(train, runs, compare, evaluate, predict, export, eject, import_, ops, schema),
 ):
     _name = _command.__name__.rpartition(".")[2].rstrip("_")  # `import` is a word of Python

@@ -136,6 +136,7 @@ def overrides(
     epochs: str | None = None,
     seed: str | None = None,
     device: str | None = None,
+    option: str = "--set",
 ) -> list[Override]:
     """Return what the options ask of a spec; mistakes in the values will point at the options.
 
@@ -146,12 +147,13 @@ def overrides(
         epochs: Text of ``--epochs``.
         seed: Text of ``--seed``.
         device: Text of ``--device``.
+        option: The option that `assignments` were given to.
 
     Raises:
         SpecError: ``bad-override`` where a ``--set`` is not an assignment.
     """
     sink = Sink()
-    found = [Override.assignment(text, sink) for text in assignments or ()]
+    found = [Override.assignment(text, sink, option) for text in assignments or ()]
     sink.raise_if_errors()
     result = [item for item in found if item is not None]
     if data is not None:

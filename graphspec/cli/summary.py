@@ -145,7 +145,7 @@ class _Row:
 
 
 def _rows(page: _Page) -> Iterator[_Row]:
-    from graphspec.backends.wording import count_text, edge_text
+    from graphspec.backends.wording import call_text, count_text, edge_text
     from graphspec.graph.analysis import bytes_text
 
     for name, kind in page.graph.inputs.items():
@@ -154,7 +154,7 @@ def _rows(page: _Page) -> Iterator[_Row]:
         cost = page.cost.nodes[node.name]
         yield _Row(
             node.name,
-            _op_text(node, page.graph),
+            call_text(page.graph, node),
             ", ".join(edge_text(edge) for edge in node.inputs),
             "; ".join(str(kind) for kind in node.outputs),
             (
@@ -164,22 +164,6 @@ def _rows(page: _Page) -> Iterator[_Row]:
             ),
             shared.trained_text(node, page.graph, page.sharing),
         )
-
-
-def _op_text(node: Node, graph: Graph) -> str:
-    """Return what a node calls, with the arguments that are not defaults."""
-    from graphspec.backends.wording import step_text
-
-    weights = graph.weights[node.weights]
-    if node.weights != node.name:
-        return f"share {node.weights}"
-    if weights.parameters_of is not None:
-        return f"share {weights.parameters_of} parameters"
-    if weights.copy_of is not None:
-        return f"copy {weights.copy_of}"
-    words = [step_text(step) for step in weights.steps]
-    words += [f"tied to {name}" for name in dict.fromkeys(t.owner for t in weights.ties.values())]
-    return ", ".join(words)
 
 
 def _parameters(node: Node, page: _Page) -> str:
@@ -223,7 +207,7 @@ def _totals(page: _Page) -> list[str]:
 
 def record(page: _Page) -> dict[str, Any]:
     """Return a summary as plain data; ``N`` in a shape is the batch."""
-    from graphspec.backends.wording import policy_text
+    from graphspec.backends.wording import call_text, policy_text
     from graphspec.ops.types import size_text
 
     def shape(kind: Any) -> list[Any]:
@@ -235,7 +219,7 @@ def record(page: _Page) -> dict[str, Any]:
         {
             "name": node.name,
             "op": graph.weights[node.weights].op_name,
-            "description": _op_text(node, graph),
+            "description": call_text(graph, node),
             "reads": [str(edge) for edge in node.inputs],
             "policies": [policy_text(edge) for edge in node.inputs],
             "outputs": [{"shape": shape(kind), "dtype": kind.dtype} for kind in node.outputs],

@@ -97,6 +97,16 @@ class Size:
     parameters: int
     flops: int
 
+    @property
+    def is_any(self) -> bool:
+        """Whether there is anything to count."""
+        return bool(self.parameters or self.flops)
+
+    def __add__(self, other: Size | None) -> Size:
+        if other is None:
+            return self
+        return Size(self.parameters + other.parameters, self.flops + other.flops)
+
 
 def compare(old: Graph, new: Graph, settings: tuple[Change, ...] = ()) -> Comparison:
     """Return two typed graphs side by side.

@@ -115,6 +115,19 @@ _Names = Mapping[str, str]
 
 def _changes(old: Graph, before: Node, new: Graph, after: Node, moved: _Names) -> Iterable[Change]:
     """Yield in what a node differs."""
+    found = [*_stated(old, before, new, after, moved)]
+    yield from found or _sizes(old.weights[before.weights], new.weights[after.weights])
+
+
+def _sizes(first: Weights, second: Weights) -> Iterable[Change]:
+    """Yield the parameters whose sizes follow from an input that changed, if nothing else did."""
+    for name in dict.fromkeys([*first.parameters, *second.parameters]):
+        kinds = [each.parameters.get(name) for each in (first, second)]
+        yield from between(name, *(kind and str(kind) for kind in kinds))
+
+
+def _stated(old: Graph, before: Node, new: Graph, after: Node, moved: _Names) -> Iterable[Change]:
+    """Yield in what a node differs as it is written, and in what it gives."""
     first, second = old.weights[before.weights], new.weights[after.weights]
     own = before.weights == before.name and after.weights == after.name
     if first.op_name != second.op_name:

@@ -13,8 +13,6 @@ Shape = tuple[int, ...]
 _ABSENT = "not in that run"
 _NOT_ASKED = "not asked for"
 _COUNTER = "num_batches_tracked"
-_SHOWN = 3
-"""Most tensors of a node that are named with the reason why they are left."""
 
 
 @dataclass(frozen=True)
@@ -29,39 +27,48 @@ class Transfer:
     taken: dict[str, list[str]] = field(default_factory=dict)
     left: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def lines(self, took: str, left: str, more: str) -> list[str]:
+    def lines(
+        self,
+        took: str,
+        left: str,
+        more: str,
+        listed: Callable[[Sequence[str]], str] = ", ".join,
+        shown: int = 3,
+    ) -> list[str]:
         """Return what is taken, what is left and why, a line for each reason.
 
         Args:
             took: The word for what is taken: ``took``.
             left: The word for the rest: ``left``.
             more: Where all of it stands, for what is too long to tell.
+            listed: Puts names in a row.
+            shown: Most tensors of a node that are named with the reason why they are left.
         """
         whole = [node for node in self.taken if node not in self.left]
-        found = [f"{took} {', '.join(whole)}"] if whole else []
+        found = [f"{took} {listed(whole)}"] if whole else []
         for node, tensors in self.taken.items():
             if node in self.left:
                 count, others = len(tensors), self.left[node]
-                parts = _each(others, more)
+                parts = _each(others, more, shown)
                 found.append(f"{took} {count} of {count + len(others)} of {node}; {parts}")
         reasons: dict[str, list[str]] = {}
         for node, others in self.left.items():
             if node not in self.taken:
-                reasons.setdefault(_together(others, more), []).append(node)
-        return found + [f"{left} {', '.join(nodes)}: {why}" for why, nodes in reasons.items()]
+                reasons.setdefault(_together(others, more, shown), []).append(node)
+        return found + [f"{left} {listed(nodes)}: {why}" for why, nodes in reasons.items()]
 
 
-def _together(tensors: Mapping[str, str], more: str) -> str:
+def _together(tensors: Mapping[str, str], more: str, most: int) -> str:
     """Return why all tensors of a node are left."""
     words = dict.fromkeys(tensors.values())
-    return next(iter(words)) if len(words) == 1 else _each(tensors, more)
+    return next(iter(words)) if len(words) == 1 else _each(tensors, more, most)
 
 
-def _each(tensors: Mapping[str, str], more: str) -> str:
+def _each(tensors: Mapping[str, str], more: str, most: int) -> str:
     """Return why tensors are left, the first few by name."""
-    shown = [f"{name}: {why}" for name, why in list(tensors.items())[:_SHOWN]]
+    shown = [f"{name}: {why}" for name, why in list(tensors.items())[:most]]
     rest = len(tensors) - len(shown)
-    return "; ".join(shown) + (f"; {rest} others ({more})" if rest else "")
+    return "; ".join(shown) + (f"; {rest} other{'s' if rest > 1 else ''} ({more})" if rest else "")
 
 
 def saved_shapes(graph: Graph) -> dict[str, Shape]:
