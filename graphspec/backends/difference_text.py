@@ -8,11 +8,12 @@ from graphspec.backends.difference_lines import node_lines, prefixes
 from graphspec.backends.wording import change_text, clean
 from graphspec.graph.comparison import Comparison, Size
 from graphspec.graph.reachability import Sharing
+from graphspec.language.changes import Change
 
 MOST_NAMES = 24
 """Names in one line before the rest are only counted."""
 
-MANY_ROWS = 40
+MANY_ROWS = 20
 """Nodes in a table from which on those of an instance of a block are one row."""
 
 MOST_ROWS = 100
@@ -32,18 +33,18 @@ def lines(found: Comparison, labels: tuple[str, str]) -> list[str]:
         Lines without their ends. A is the first of the two and B the second. Lines that begin with
         ``-``, ``+`` and ``~`` tell what was removed, added and changed.
     """
-    told = [f"A  {clean(labels[0])}", f"B  {clean(labels[1])}"]
+    shown = [f"A  {clean(labels[0])}", f"B  {clean(labels[1])}"]
     if found.is_empty:
-        return [*told, "", _SAME]
+        return [*shown, "", _SAME]
     sections = [_nodes(found)]
     if not found.structure.is_empty:
         sections += [_sizes(found), _sharing(found)]
-    sections += [["data and recipe", *(f"~ {change}" for change in found.settings)]]
+    sections += [["data and recipe", *map(told, found.settings)]]
     if not found.structure.is_empty:
         sections += [_transfer(found)]
     for section in sections:
-        told += ["", *section] if len(section) > 1 else []
-    return told
+        shown += ["", *section] if len(section) > 1 else []
+    return shown
 
 
 def _nodes(found: Comparison) -> list[str]:
@@ -55,11 +56,20 @@ def _nodes(found: Comparison) -> list[str]:
     same = count - len(differ)
     return [
         "nodes",
-        *(f"~ input {change}" for change in structure.inputs),
-        *(f"~ task {change}" for change in structure.tasks),
+        *(told(change, "input ") for change in structure.inputs),
+        *(told(change, "task ") for change in structure.tasks),
         *node_lines(found),
-        f"{same} {'is' if same == 1 else 'are'} the same",
+        f"{same or 'none'} {'are' if same > 1 else 'is'} the same",
     ]
+
+
+def told(change: Change, what: str = "") -> str:
+    """Return a change as a line with its sign."""
+    if change.new is None:
+        return f"- {what}{change.what} {change.old}"
+    if change.old is None:
+        return f"+ {what}{change.what} {change.new}"
+    return f"~ {what}{change}"
 
 
 def _sizes(found: Comparison) -> list[str]:
@@ -85,9 +95,9 @@ def _sizes(found: Comparison) -> list[str]:
         return table
     rows = [[name, *_pair(a, b, "parameters"), *_pair(a, b, "flops")] for name, a, b in differ]
     header = ["by node", "parameters: A", "B", "FLOPs: A", "B"]
-    told = _table(header, rows[:MOST_ROWS])
+    shown = _table(header, rows[:MOST_ROWS])
     rest = len(rows) - MOST_ROWS
-    return [*table, "", *told, *([f"... and {rest:,} more"] if rest > 0 else [])]
+    return [*table, "", *shown, *([f"... and {rest:,} more"] if rest > 0 else [])]
 
 
 def _by_node(found: Comparison) -> Iterator[tuple[str, Size | None, Size | None]]:
@@ -116,25 +126,23 @@ def _pair(old: Size | None, new: Size | None, what: str) -> list[str]:
 
 def _sharing(found: Comparison) -> list[str]:
     """Return which weights several tasks train, and which nodes use the weights of others."""
-    told = ["trained by several tasks"]
-    same: dict[frozenset[str], list[str]] = {}
-    rows = []
+    groups: dict[tuple[str, str], list[str]] = {}
     for name, a, b in found.trained():
-        if a == b and a is not None and len(a) > 1:
-            same.setdefault(a, []).append(name)
-        elif a != b and (len(a or ()) > 1 or len(b or ()) > 1 or None not in (a, b)):
-            rows.append([name, _tasks(a), _tasks(b)])
-    told += [f"in both by {_tasks(tasks)}: {names(nodes)}" for tasks, nodes in same.items()]
-    told += _table(["node", "A", "B"], rows, left=True) if rows else []
+        shared = len(a or ()) > 1 or len(b or ()) > 1
+        if shared or (a != b and None not in (a, b)):
+            groups.setdefault((_tasks(a), _tasks(b)), []).append(name)
+    rows = [[a, b, names(nodes)] for (a, b), nodes in groups.items()]
+    shown = ["trained by several tasks"]
+    shown += _table(["in A", "in B", "nodes"], rows, left=True) if rows else []
     first, second = (_uses(side.sharing) for side in (found.old, found.new))
-    told += [f"- {text}" for text in first if text not in set(second)]
-    told += [f"+ {text}" for text in second if text not in set(first)]
-    return told
+    shown += [f"- {text}" for text in first if text not in set(second)]
+    shown += [f"+ {text}" for text in second if text not in set(first)]
+    return shown
 
 
 def _tasks(tasks: Collection[str] | None) -> str:
     if tasks is None:
-        return ""
+        return "-"
     return ", ".join(sorted(tasks)) or "nothing"
 
 
@@ -154,8 +162,8 @@ def names(found: Sequence[str]) -> str:
 
 
 def _transfer(found: Comparison) -> list[str]:
-    told = found.transfer.lines("take", "leave", "see `--format json`", names, 1)
-    return ["weights of a run of A for B (`graphspec train B --init-from RUN`)", *told]
+    fits = found.transfer.lines("take", "leave", "see `--format json`", names, 1)
+    return ["weights of a run of A for B (`graphspec train B --init-from RUN`)", *fits]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], left: bool = False) -> list[str]:

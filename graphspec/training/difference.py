@@ -52,10 +52,10 @@ class Diff:
         """Return the difference for a person, a line each."""
         from graphspec.backends import difference_text
 
-        told = difference_text.lines(self.comparison, self.labels)
+        shown = difference_text.lines(self.comparison, self.labels)
         if self.environment:
-            told += ["", "environment", *(f"~ {change}" for change in self.environment)]
-        return told
+            shown += ["", "environment", *map(difference_text.told, self.environment)]
+        return shown
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
