@@ -182,7 +182,8 @@ def _closed_box(graph: Graph, closed: Closed, grouping: Grouping, owned: Ownersh
     inside = {node.name for node in closed.nodes}
     owners = (owned.shared[name] for name in sorted(inside & owned.shared.keys()))
     shared = next((each for each in owners if not inside.issuperset(owned.users[each])), None)
-    paint = _paint(graph, heads[0] if heads == list(tasks) else None, tasks)
+    only = heads[0] if heads and heads == list(tasks) else None
+    paint = _paint(graph, only, tasks)
     number = "" if closed.instances == 1 else f"{closed.instances} × "
     return Box(
         name=closed.name,

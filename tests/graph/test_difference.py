@@ -48,6 +48,7 @@ def test_equal_topologies_have_no_difference() -> None:
                 "~ trunk: channels [[4]] -> [[4, 6]], gives [N, 4, 4, 4] -> [N, 6, 4, 4]",
                 "~ right: gives [N, 4, 4, 4] -> [N, 6, 4, 4]",
                 "~ both: gives [N, 8, 4, 4] -> [N, 12, 4, 4]",
+                "~ features: 1.weight [8, 128] -> [8, 192]",
             ],
         ),
         (
@@ -70,6 +71,7 @@ def test_equal_topologies_have_no_difference() -> None:
             ("{Linear: 8}, ReLU]", "{Linear: 9}, ReLU]"),
             [
                 "~ features: 1.out_features 8 -> 9, gives [N, 8] -> [N, 9]",
+                "~ t_label: weight [3, 8] -> [3, 9]",
             ],
         ),
         (
@@ -121,6 +123,7 @@ def test_nodes_added_and_removed_and_inputs() -> None:
         "- right (weights of trunk)",
         "+ wide (conv)",
         "~ both: from [trunk, right] -> [trunk, wide], gives [N, 8, 4, 4] -> [N, 6, 4, 4]",
+        "~ features: 1.weight [8, 128] -> [8, 96]",
     ]
     assert not found.is_empty
     back = difference(other, graph()).lines()
