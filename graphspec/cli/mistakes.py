@@ -22,11 +22,12 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 _SECTIONS: dict[str, type[Section]] = {"train": Train, "data": Data}
 _OWN_EXAMPLES = {
     "compare": "for example `graphspec compare runs/`, or name the folders of some runs",
+    "diff": "for example `graphspec diff arch2 arch5`, or two run folders",
     "export": "for example `graphspec export runs/NAME --to onnx`",
     "fmt": "for example `graphspec fmt specs/`, or `graphspec fmt -` for stdin",
     "new": "for example `graphspec new mine`, or `graphspec new mine --from arch5`",
 }
-"""For commands that do not take a spec, how they are called."""
+"""For commands that do not take a spec alone, how they are called."""
 
 
 def unknown_command(name: str, commands: list[str]) -> SpecError:

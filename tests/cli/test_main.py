@@ -37,6 +37,10 @@ SURFACE = {
         "--depth", "--out", "--format", "--tasks", "--set", "--data", "--data-root", "--plugin",
         "--help",
     },
+    "diff": {
+        "--out", "--depth", "--tasks", "--set", "--set-a", "--set-b", "--data", "--data-root",
+        "--plugin", "--exit-code", "--format", "--help",
+    },
     "train": {
         "--data", "--data-root", "--epochs", "--set", "--seed", "--device", "--out", "--resume",
         "--init-from", "--nodes", "--devices", "--plugin", "--help",
@@ -103,8 +107,8 @@ def test_no_command_shows_help_and_is_a_mistake(cli: Cli) -> None:
             ["trian", "arch5"],
             "error[bad-option]: there is no command `trian`\n"
             "   did you mean `train`? commands: new, fmt, validate, resolve, summary, render, "
-            "data, check, train, runs, compare, evaluate, predict, export, eject, import, ops, "
-            "schema\n",
+            "diff, data, check, train, runs, compare, evaluate, predict, export, eject, import, "
+            "ops, schema\n",
         ),
         (
             ["specs/arch5.yaml"],

@@ -17,6 +17,7 @@ PUBLIC = [
     "compare",
     "compile",
     "describe_data",
+    "diff",
     "eject",
     "evaluate",
     "export",
