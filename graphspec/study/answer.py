@@ -169,11 +169,35 @@ def certainty(found: Comparison) -> list[str]:
             f"{least_p(pairs[0]):.3g} with {pairs[0]} pairs: a verdict here rests on the t test, "
             "and six seeds are the fewest with which the other could agree."
         )
+    told += _second_opinion(found)
     told.append(
         "This is about other seeds, not about other data or another test set, and not about "
         "longer training or other sizes."
     )
     return told
+
+
+def _second_opinion(found: Comparison) -> list[str]:
+    """Return what would be told apart besides if all variants varied alike from seed to seed."""
+    opinions = [cell for cell in found.cells.values() if cell.pooled and cell.p_pooled is not None]
+    if not opinions:
+        return []
+    more = [
+        f"{cell.variant} on {cell.metric.task} ({change(cell.metric, cell.pooled.mean)})"
+        for cell in opinions
+        if cell.verdict is Verdict.UNCLEAR
+        and cell.pooled
+        and cell.p_pooled is not None
+        and cell.p_pooled <= LEVEL
+    ]
+    freedom = max(cell.pooled.freedom for cell in opinions if cell.pooled)
+    lead = (
+        "If all variants vary alike from seed to seed, their spreads can be pooled "
+        f"({freedom} degrees of freedom); that test"
+    )
+    if not more:
+        return [f"{lead} tells nothing more apart."]
+    return [f"{lead} also tells apart {_listed(more, _NAMED)}: worth more seeds, not a verdict."]
 
 
 def _with(found: Comparison, metric: Metric, verdict: Verdict) -> list[Cell]:

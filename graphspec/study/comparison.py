@@ -8,211 +8,17 @@ which comparisons are a family, and that intervals and verdicts agree.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
-from functools import cached_property
-from typing import Any
+from dataclasses import replace
 
 from graphspec.errors import Code, Diagnostic, Severity, SpecError, did_you_mean, fail
 from graphspec.study import statistics
+from graphspec.study.evidence import DELTA_P, Cell, Comparison, Metric, Variant, Verdict
+from graphspec.study.pooled import Pooled, pool
 from graphspec.study.result import Entry, Result, read
-from graphspec.study.statistics import LEVEL, Interval, Paired, Spread
+from graphspec.study.statistics import LEVEL
 from graphspec.training import measures
-from graphspec.training.measures import Measure
 
-__all__ = ["Cell", "Comparison", "Entry", "Metric", "Variant", "Verdict", "compare"]
-
-DELTA_P = "delta_p"
-"""The key of the mean relative improvement over all tasks."""
-
-
-class Verdict(str, Enum):
-    """What can be said of a difference from the baseline."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    UNCLEAR = "not told apart"
-    UNTESTED = "not tested"
-    BASELINE = "baseline"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A column: a metric of a task, or Delta-p.
-
-    Attributes:
-        key: ``fine/top1``, or ``delta_p``.
-        task: The task; empty for Delta-p.
-        name: Its name in the vocabulary of metrics.
-        is_main: Whether it is the task's main metric, by which the comparison is decided; Delta-p
-            is one too.
-    """
-
-    key: str
-    task: str
-    name: str
-    is_main: bool
-
-    @property
-    def measure(self) -> Measure:
-        """What it is: its words, and which way is better."""
-        if self.key == DELTA_P:
-            words = "mean relative improvement over the baseline"
-            return Measure("Δp", words, is_part=False, running=False)
-        return measures.measure(self.name)
-
-    @property
-    def title(self) -> str:
-        """Its heading: ``fine top-1``."""
-        return f"{self.task} {self.measure.title}".strip()
-
-    @property
-    def of_hierarchy(self) -> bool:
-        """Whether it compares a task with its parent."""
-        return self.measure.of_hierarchy
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A metric of a variant.
-
-    Attributes:
-        variant: The variant.
-        metric: The metric.
-        values: Its value by seed.
-        spread: Mean and deviation over the seeds.
-        paired: The differences from the baseline; None for the baseline and without a common seed.
-        p: Of the paired t test after Holm's correction; None where it is not tested.
-        interval: The interval of the difference at the level at which Holm's correction tested it;
-            that of a metric that is not tested is the plain one of 95 %.
-        verdict: What can be said.
-    """
-
-    variant: str
-    metric: Metric
-    values: Mapping[int, float]
-    spread: Spread
-    paired: Paired | None = None
-    p: float | None = None
-    interval: Interval | None = None
-    verdict: Verdict = Verdict.UNTESTED
-
-    @property
-    def difference(self) -> float | None:
-        """The mean difference from the baseline, or None."""
-        return None if self.paired is None else self.paired.mean
-
-
-@dataclass(frozen=True)
-class Variant:
-    """What several runs have in common but for the seed.
-
-    Attributes:
-        name: Its name.
-        results: Its runs by seed.
-    """
-
-    name: str
-    results: Mapping[int, Result]
-
-    @property
-    def first(self) -> Result:
-        """The run of the least seed, for what all of them have in common."""
-        return self.results[min(self.results)]
-
-    @property
-    def parameters(self) -> int:
-        """Trainable parameters."""
-        return int(self.first.summary["parameters"])
-
-    @property
-    def seconds(self) -> float:
-        """Mean time of training of its runs."""
-        times = [float(result.summary["seconds"]) for result in self.results.values()]
-        return sum(times) / len(times)
-
-    @property
-    def epochs(self) -> float:
-        """Mean number of epochs of its runs."""
-        counts = [int(result.summary["epochs"]) for result in self.results.values()]
-        return sum(counts) / len(counts)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Variants, their metrics, and what differs from the baseline.
-
-    Attributes:
-        variants: The variants, the baseline wherever it stands among them.
-        baseline: The name of the one that the others are compared with.
-        split: What the metrics are of: ``test``, or ``validation`` where a run has no test.
-        data: Name and fingerprint of the data.
-        metrics: The metrics that any variant has, those of one task together, Delta-p last.
-        cells: The cells by variant and metric.
-        families: For the tasks' main metrics (``""``) and for Delta-p how many comparisons Holm's
-            correction counted.
-        remarks: What the reader should know: runs left out, pairs that are missing.
-    """
-
-    variants: tuple[Variant, ...]
-    baseline: str
-    split: str
-    data: tuple[str, str]
-    metrics: tuple[Metric, ...]
-    cells: Mapping[tuple[str, str], Cell]
-    families: Mapping[str, int]
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def main(self) -> list[Metric]:
-        """The main metric of each task."""
-        return [metric for metric in self.metrics if metric.is_main and metric.task]
-
-    @property
-    def delta(self) -> Metric | None:
-        """Delta-p, or None where it cannot be computed of any variant."""
-        return next((metric for metric in self.metrics if metric.key == DELTA_P), None)
-
-    @property
-    def others(self) -> list[Variant]:
-        """All variants but the baseline."""
-        return [variant for variant in self.variants if variant.name != self.baseline]
-
-    @cached_property
-    def seeds(self) -> list[int]:
-        """The seeds of all variants."""
-        return sorted({seed for variant in self.variants for seed in variant.results})
-
-    def variant(self, name: str) -> Variant:
-        """Return a variant by its name."""
-        return next(variant for variant in self.variants if variant.name == name)
-
-    def record(self) -> dict[str, Any]:
-        """Return the comparison as plain data: sentences, and every cell."""
-        from graphspec.study import answer, spreadsheet
-
-        return {
-            "baseline": self.baseline,
-            "data": {"name": self.data[0], "fingerprint": self.data[1]},
-            "split": self.split,
-            "headline": answer.headline(self),
-            "answer": {each.heading: list(each.sentences) for each in answer.paragraphs(self)},
-            "variants": {
-                variant.name: {
-                    "parameters": variant.parameters,
-                    "seconds": variant.seconds,
-                    "runs": {str(s): str(r.entry.folder) for s, r in variant.results.items()},
-                }
-                for variant in self.variants
-            },
-            "comparisons": self.families[""],
-            "cells": [spreadsheet.record(self, cell) for cell in self.cells.values()],
-            "remarks": list(self.remarks),
-        }
-
-    def cell(self, variant: str, key: str) -> Cell | None:
-        """Return a metric of a variant, or None where it has not got it."""
-        return self.cells.get((variant, key))
+__all__ = ["DELTA_P", "Cell", "Comparison", "Entry", "Metric", "Variant", "Verdict", "compare"]
 
 
 def compare(
@@ -251,6 +57,7 @@ def compare(
         for metric in metrics
         for cell in _cells(variants, metric, split, chosen)
     }
+    cells = _with_pooled(cells, [metric for metric in metrics if metric.is_main], chosen)
     delta = Metric(DELTA_P, "", DELTA_P, is_main=True)
     improved = _improvements(variants, metrics, cells, chosen, delta)
     if improved:
@@ -406,6 +213,22 @@ def _cell(
     paired = statistics.paired(values, base)
     interval = paired.interval if paired else None
     return Cell(name, metric, values, spread, paired, interval=interval)
+
+
+def _with_pooled(
+    cells: Mapping[tuple[str, str], Cell], metrics: Sequence[Metric], baseline: str
+) -> dict[tuple[str, str], Cell]:
+    """Add the opinion of the pooled spread to the cells of the main metrics."""
+    found: dict[tuple[str, str], Pooled] = {}
+    for metric in metrics:
+        values = {name: cell.values for (name, key), cell in cells.items() if key == metric.key}
+        found |= {(name, metric.key): each for name, each in pool(values, baseline).items()}
+    adjusted = statistics.holm([each.p for each in found.values()])
+    p_of = dict(zip(found, adjusted, strict=True))
+    return {
+        key: replace(cell, pooled=found[key], p_pooled=p_of[key]) if key in found else cell
+        for key, cell in cells.items()
+    }
 
 
 def _improvements(

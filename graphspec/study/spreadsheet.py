@@ -13,7 +13,8 @@ from graphspec.study.costs import Cost
 COLUMNS = (
     "variant", "metric", "split", "is_main", "less_is_better", "seeds", "mean", "deviation",
     "least", "greatest", "pairs", "difference", "plain_low", "plain_high", "corrected_low",
-    "corrected_high", "corrected_level", "p", "p_corrected", "p_sign_flip", "verdict",
+    "corrected_high", "corrected_level", "p", "p_corrected", "p_pooled", "p_sign_flip",
+    "verdict",
 )  # fmt: skip
 """The columns of ``comparison.csv``; docs/comparing.md explains them."""
 
@@ -66,7 +67,7 @@ def record(found: Comparison, cell: Cell) -> dict[str, Any]:
             if cell.interval is None or cell.p is None
             else (cell.interval.low, cell.interval.high, cell.interval.level)
         ),
-        None if paired is None else paired.p, cell.p,
+        None if paired is None else paired.p, cell.p, cell.p_pooled,
         None if paired is None else paired.p_flipped, cell.verdict.value,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))

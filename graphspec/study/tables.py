@@ -92,7 +92,7 @@ def differences(found: Comparison, metric: Metric) -> Table:
     unit = " (points)" if metric.measure.is_part else " (%)" if not metric.task else ""
     header = [
         "variant", "verdict", metric.measure.title, f"difference{unit}", "corrected interval",
-        "plain 95 %", "p", "p corrected", "p sign-flip", "pairs",
+        "plain 95 %", "p", "p corrected", "p pooled", "p sign-flip", "pairs",
     ]  # fmt: skip
     rows, verdicts = [], []
     for variant in found.variants:
@@ -109,14 +109,14 @@ def _tested(cell: Cell) -> list[str]:
     paired = cell.paired
     row = [WORDS[cell.verdict], mean_text(cell)]
     if paired is None:
-        return [*row, *[NOTHING] * 7]
+        return [*row, *[NOTHING] * 8]
     metric = cell.metric
     intervals = [cell.interval, paired.interval]
     return [
         *row,
         answer.number_change(metric, paired.mean),
         *(NOTHING if each is None else answer.span(metric, each) for each in intervals),
-        *(answer.p_text(p) or NOTHING for p in (paired.p, cell.p, paired.p_flipped)),
+        *(answer.p_text(p) or NOTHING for p in (paired.p, cell.p, cell.p_pooled, paired.p_flipped)),
         str(len(paired.differences)),
     ]
 
