@@ -9,6 +9,7 @@ same for every device.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import radians
 
 import torch
@@ -52,20 +53,33 @@ def crop_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     count, channels, height, width = images.shape
     numbers = torch.rand(3, count, generator=generator, device=generator.device)
     numbers = numbers.to(images.device, non_blocking=True)
-    rows = _shifted(numbers[0], height)  # (N, H)
-    columns = _shifted(numbers[1], width)  # (N, W)
-    columns = torch.where((numbers[2] < 0.5)[:, None], columns.flip(1), columns)
-    index = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, height * width)
+    down, right = (
+        (each * _shifts(side)).long() for each, side in zip(numbers, (height, width), strict=False)
+    )
+    right += (numbers[2] < 0.5) * _shifts(width)
+    rows = _sources(height, width, images.device)[0].index_select(0, down)  # (N, H)
+    columns = _sources(width, 1, images.device)[1].index_select(0, right)  # (N, W)
+    index = (rows[:, :, None] + columns[:, None, :]).view(count, 1, height * width)
     pixels = images.reshape(count, channels, height * width)
     return pixels.gather(2, index.expand(-1, channels, -1)).view(count, channels, height, width)
 
 
-def _shifted(numbers: Tensor, side: int) -> Tensor:
-    """Return for each image the source of each position along a side, shape ``(N, side)``."""
-    pad = min(PAD, side - 1)
-    offset = (numbers * (2 * pad + 1)).long() - pad
-    place = (torch.arange(side, device=numbers.device) + offset[:, None]).abs()
-    return (side - 1) - ((side - 1) - place).abs()
+def _shifts(side: int) -> int:
+    """Return by how many different distances a side can be shifted."""
+    return 2 * min(PAD, side - 1) + 1
+
+
+@lru_cache(maxsize=16)
+def _sources(side: int, stride: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return where each position along a side comes from, times ``stride``.
+
+    Returns:
+        For each shift a row of shape ``(side,)``; and the same with the mirrored ones behind them.
+    """
+    shifts = _shifts(side)
+    place = (torch.arange(side) + torch.arange(shifts)[:, None] - shifts // 2).abs()
+    place = ((side - 1) - ((side - 1) - place).abs()) * stride
+    return place.to(device), torch.cat([place, place.flip(1)]).to(device)
 
 
 def founding(images: Tensor, generator: torch.Generator) -> Tensor:

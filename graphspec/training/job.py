@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -84,6 +85,11 @@ class Job:
     stop: Interrupts = field(default_factory=Interrupts)
     world: World = ALONE
     anatomy: Anatomy = Anatomy()  # noqa: RUF009 - it is frozen
+
+    @cached_property
+    def takes_labels(self) -> bool:
+        """Whether the model is given the true labels while it learns."""
+        return bool(getattr(self.forward, "takes_labels", False))
 
     def stops(self) -> bool:
         """Return whether the run is to stop; several processes agree on it, so all must ask."""

@@ -66,7 +66,8 @@ def _epoch(job: Job, state: State, clock: Clock) -> Record | None:
         if state.step < len(job.train):
             for batch in batches:
                 step(job, state, meter, shares, batch)
-                gradients.look()
+                if not gradients.is_over:
+                    gradients.look()
                 pulse.beat()
                 stopped = job.stops()
                 if stopped:

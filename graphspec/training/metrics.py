@@ -16,8 +16,8 @@ from graphspec.training.gauges import Gauges
 from graphspec.training.losses import Losses
 from graphspec.training.statistics import statistics
 
-_PENDING_LIMIT = 1 << 18
-"""Outputs that are kept before they are counted: 1 MiB in float32, which a cache still holds."""
+_PENDING_LIMIT = 1 << 19
+"""Outputs that are kept before they are counted: 2 MiB in float32, which a cache still holds."""
 
 
 def _running(task: TaskSpec) -> list[str]:
@@ -75,7 +75,7 @@ class Meter:
             labels: The targets by task.
             losses: Mean loss of the batch by task.
         """
-        size = len(next(iter(outputs.values())))
+        size = next(iter(outputs.values())).shape[0]
         if size != self._batch_size:
             self._count()
             self._batch_size = size

@@ -6,8 +6,6 @@ overflowed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
@@ -29,44 +27,40 @@ def step(job: Job, state: State, meter: Meter, shares: Shares, batch: Sample) ->
         shares: Takes in the tasks' weights.
         batch: What to learn from.
     """
+    # every call that is not made costs nothing: a step of a small model takes a few milliseconds
+    recipe, together, balancer = job.recipe, job.world.together, state.balancer
     if not state.pending:
         state.optimizer.zero_grad(set_to_none=True)
-    window = _window(job, state)
-    outputs = _predict(job, batch)
-    parts = job.losses(outputs, batch.labels)
-    share = getattr(batch, "share", 1.0)
-    shared = rated(parts, batch.labels, job.losses, job.world, share)
-    state.balancer.backward(shared, _scale(state, window))
-    average_gradients(state.balancer.parameters(), job.world)
+    labels = batch.labels
+    if job.takes_labels:
+        outputs = job.forward(**batch.inputs, labels=labels)
+    else:
+        outputs = job.forward(**batch.inputs)
+    parts = shared = job.losses(outputs, labels)
+    if together:
+        share = getattr(batch, "share", 1.0)
+        shared = rated(parts, labels, job.losses, job.world, share)
+    window = 1 if recipe.accumulate == 1 else _window(job, state)
+    balancer.backward(shared, _scale(state, window) if state.scaler.is_enabled() else 1.0 / window)
+    if together:
+        average_gradients(balancer.parameters(), job.world)
     state.pending += 1
     if state.pending == window:
         _update(job, state)
         state.pending = 0
-    meter.add(outputs, batch.labels, parts)
-    shares.add(state.balancer.weights())
+    meter.add(outputs, labels, parts)
+    shares.add(balancer.weights())
     state.step += 1
     state.global_step += 1
 
 
-def _predict(job: Job, batch: Sample) -> Mapping[str, Tensor]:
-    found: Mapping[str, Tensor]
-    if getattr(job.forward, "takes_labels", False):
-        found = job.forward(**batch.inputs, labels=batch.labels)
-    else:
-        found = job.forward(**batch.inputs)
-    return found
-
-
 def _window(job: Job, state: State) -> int:
     """Return how many batches make the current step of the optimizer: fewer at an epoch's end."""
-    asked = job.recipe.accumulate
-    return asked if asked == 1 else min(asked, len(job.train) - state.step + state.pending)
+    return min(job.recipe.accumulate, len(job.train) - state.step + state.pending)
 
 
-def _scale(state: State, window: int) -> Tensor | float:
-    """Return the factor of a batch's gradients: for their mean, and against underflow in fp16."""
-    if not state.scaler.is_enabled():
-        return 1.0 / window
+def _scale(state: State, window: int) -> Tensor:
+    """Return the factor of a batch's gradients in fp16: for their mean, and against underflow."""
     device = state.optimizer.param_groups[0]["params"][0].device
     scaled: Tensor = state.scaler.scale(torch.ones((), device=device))
     return scaled / window
@@ -76,7 +70,9 @@ def _update(job: Job, state: State) -> None:
     """Clip the gradients and make a step of the optimizer, of its schedule and of the average."""
     if job.recipe.clip is not None:
         _clip(job, state)
-    if not _stepped(state):
+    if not state.scaler.is_enabled():
+        state.optimizer.step()
+    elif not _stepped(state):
         return
     if state.schedule is not None:
         state.schedule.after_step()
@@ -96,10 +92,7 @@ def _clip(job: Job, state: State) -> None:
 
 
 def _stepped(state: State) -> bool:
-    """Make a step of the optimizer; return False if fp16's gradients overflowed and it was left."""
-    if not state.scaler.is_enabled():
-        state.optimizer.step()
-        return True
+    """Make a step in fp16; return False if its gradients overflowed and it was left."""
     before = state.scaler.get_scale()
     state.scaler.step(state.optimizer)
     state.scaler.update()

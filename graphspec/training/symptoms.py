@@ -103,16 +103,20 @@ class Waited:
 
 
 class Gradients:
-    """Looks for parameters without a gradient at a few of the first steps of a run."""
+    """Looks for parameters without a gradient at a few of the first steps of a run.
+
+    Attributes:
+        is_over: Whether it will not look any more.
+    """
 
     def __init__(self, job: Job, state: State) -> None:
         self._job, self._state = job, state
         self._suspects: set[str] = set(job.anatomy.learned)
-        self._is_over = state.epoch > 0 or state.global_step >= LOOKS[-1]
+        self.is_over = state.epoch > 0 or state.global_step >= LOOKS[-1]
 
     def look(self) -> None:
         """Look, if it is time; called after each step."""
-        if self._is_over:
+        if self.is_over:
             return
         state = self._state
         ends = state.global_step >= LOOKS[-1] or state.step >= len(self._job.train)
@@ -121,7 +125,7 @@ class Gradients:
             known = {name: parameters[name] for name in self._suspects if name in parameters}
             self._suspects = _without_gradient(known)
         if ends:
-            self._is_over = True
+            self.is_over = True
             self._tell()
 
     def _tell(self) -> None:

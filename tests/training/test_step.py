@@ -73,7 +73,12 @@ def stepped(given: list[Any], **recipe: Any) -> State:
     precision = Precision(train.precision, CPU)
     state.scaler = precision.scaler()
     job: Any = SimpleNamespace(
-        world=ALONE, recipe=train, losses=LOSSES, forward=precision.apply(model), train=given
+        world=ALONE,
+        recipe=train,
+        losses=LOSSES,
+        forward=precision.apply(model),
+        train=given,
+        takes_labels=False,
     )
     meter, shares = Meter(TASKS, LOSSES, CPU), Shares()
     for batch in given:
@@ -298,6 +303,7 @@ def test_nothing_in_a_step_waits_for_the_device(
         losses=LOSSES,
         train=given,
         forward=Precision("bf16", CPU).apply(model),
+        takes_labels=False,
     )
     meter, shares = Meter(TASKS, LOSSES, CPU), Shares()
     waits: list[str] = []

@@ -251,7 +251,12 @@ def test_true_labels_are_given_while_learning_and_not_while_measuring() -> None:
     model, tasks, losses = Teacher(), {"t": TaskSpec(3)}, Losses({"t": 1.0})
     state = State(model, torch.optim.SGD(model.parameters(), lr=0.1), Fixed({"t": 1.0}))
     job: Any = SimpleNamespace(
-        losses=losses, recipe=Train(), forward=model, train=[batch], world=ALONE
+        losses=losses,
+        recipe=Train(),
+        forward=model,
+        train=[batch],
+        world=ALONE,
+        takes_labels=model.takes_labels,
     )
     step(job, state, Meter(tasks, losses, CPU), Shares(), batch)
     measure(model, [batch], losses, tasks, CPU)

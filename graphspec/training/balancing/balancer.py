@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from graphspec.training.observer import Record
@@ -102,8 +101,9 @@ def scaled(value: Tensor, factor: Factor) -> Tensor:
 
 def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, Factor]) -> Tensor:
     """Return the sum of the losses, each times its weight; a weight of 1 costs nothing."""
-    terms = [scaled(loss, weights[task]) for task, loss in losses.items()]
-    total = terms[0]
-    for term in terms[1:]:
-        total = torch.add(total, term)
+    total: Tensor | None = None
+    for task, loss in losses.items():
+        term = scaled(loss, weights[task])
+        total = term if total is None else total + term
+    assert total is not None
     return total
