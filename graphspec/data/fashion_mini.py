@@ -26,7 +26,7 @@ FINGERPRINT = "0bce0ba28820ca117e3283c363058af17d6533f93aff80bf91c750acad5a669a"
 
 
 def read(_root: Path | None) -> Raw:
-    """Read the bundled images. They come with the package, so a ``root`` is not looked at.
+    """Read the bundled images. They come with the package, so there is no ``root``.
 
     Raises:
         SpecError: ``data-corrupt`` if the files are not those that were bundled.
@@ -57,4 +57,5 @@ SOURCE = Source(
     FINGERPRINT,
     __name__,
     keys=frozenset(),
+    bundled=True,
 )

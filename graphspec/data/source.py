@@ -174,6 +174,7 @@ class Source:
         origin: The module that defines it, for messages about duplicates.
         keys: Keys of ``data:`` that it understands besides those of every source; None for a
             source that does not say, such as a plugin's.
+        bundled: Whether its files come with a package, so that it has no use for a ``root``.
         configure: For a source whose inputs and tasks depend on the spec: gives the source, with
             its `signature` and `read`, for a spec's ``data:`` and ``tasks:``.
     """
@@ -186,6 +187,7 @@ class Source:
     origin: str
     configure: Configure | None = None
     keys: frozenset[str] | None = None
+    bundled: bool = False
 
     def configured(self, section: Data, tasks: Mapping[str, Task]) -> Source:
         """Return the source for one spec's ``data:`` and ``tasks:``.

@@ -108,7 +108,12 @@ def check(section: Data, sink: Sink, span: Callable[[tuple[str, ...]], Span | No
         message = f"there is no data source `{name}`"
         sink.error(Code.UNKNOWN_DATA, place, message, SOURCES.hint(name))
         return
-    known = SOURCES.get(name).keys
+    source = SOURCES.get(name)
+    if source.bundled and section.root is not None:
+        message = f"`data.root` is not for the source `{name}`, whose files come with its package"
+        hint = "leave it out, or name the source whose files lie there: `--data NAME`"
+        sink.error(Code.BAD_VALUE, span(("data", "root")), message, hint)
+    known = source.keys
     if known is None:
         return
     for key in sorted(section.model_fields_set - known - _COMMON):
