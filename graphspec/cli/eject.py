@@ -13,6 +13,7 @@ from graphspec.cli.options import (
     SPEC_HELP,
     Assignments,
     DataName,
+    DataRoot,
     Plugins,
     Tasks,
     overrides,
@@ -40,6 +41,7 @@ def command(
     tasks: Tasks = None,
     assignments: Assignments = None,
     data: DataName = None,
+    data_root: DataRoot = None,
     plugins: Plugins = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
@@ -47,7 +49,7 @@ def command(
     from graphspec import compiler
 
     path = None if out == STDOUT else _target(out, force)
-    checked = compiler.check(spec, overrides(assignments, data=data))
+    checked = compiler.check(spec, overrides(assignments, data=data, data_root=data_root))
     terminal.report(checked.warnings)
     text = compiler.eject(checked.graph, path, split(tasks))
     if path is None:

@@ -13,6 +13,7 @@ from graphspec.cli.evaluate import Checkpoint
 from graphspec.cli.options import (
     Assignments,
     DataName,
+    DataRoot,
     Plugins,
     Tasks,
     overrides,
@@ -68,13 +69,14 @@ def command(
     ] = Checkpoint.BEST,
     assignments: Assignments = None,
     data: DataName = None,
+    data_root: DataRoot = None,
     plugins: Plugins = None,
 ) -> None:
     """Write a model as ONNX, torch.export or safetensors."""
     from graphspec.cli import finding
     from graphspec.training import export
 
-    asked = overrides(assignments, data=data)
+    asked = overrides(assignments, data=data, data_root=data_root)
     given = Path(source)
     is_run = given.is_dir() or given.suffix == ".pt"
     done = export.export(

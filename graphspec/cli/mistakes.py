@@ -6,6 +6,7 @@ A spec's mistakes and a command's then look the same, and both say what to write
 from __future__ import annotations
 
 import re
+from difflib import SequenceMatcher
 from typing import Any
 
 import typer
@@ -14,6 +15,9 @@ from graphspec.errors import Code, Diagnostic, Severity, SpecError, did_you_mean
 from graphspec.language import shipped
 from graphspec.language.recipe import Data, Train
 from graphspec.language.section import Section
+
+_ALIKE = 0.7
+"""How much of an unknown option must be that of a key for it to be meant, from 0 to 1."""
 
 # typer names only the most special of its usage errors in public.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -25,9 +29,28 @@ _OWN_EXAMPLES = {
     "diff": "for example `graphspec diff arch2 arch5`, or two run folders",
     "export": "for example `graphspec export runs/NAME --to onnx`",
     "fmt": "for example `graphspec fmt specs/`, or `graphspec fmt -` for stdin",
+    "import": "for example `graphspec import torchvision.models:resnet18`",
     "new": "for example `graphspec new mine`, or `graphspec new mine --from arch5`",
 }
 """For commands that do not take a spec alone, how they are called."""
+
+_NOUNS = {
+    "SPEC": "a spec",
+    "RUN": "a run folder",
+    "FILE": "a file or folder",
+    "NAME": "a name",
+    "SAMPLES": "samples: images, folders of images, tables or `.npz` files",
+    "MODULE:OBJECT": "a model, written as `MODULE:OBJECT`",
+}
+"""What the words in capitals of help pages stand for."""
+
+_WANTED = (
+    (r"input should be a valid integer.*|.* is not a valid integer.*", "it takes a whole number"),
+    (r"input should be a valid number.*|.* is not a valid float.*", "it takes a number"),
+    (r"input should be greater than or equal to (\S+)", r"it takes \1 or more"),
+    (r"(\S+) is not in the range x>=(\d+)", r"it takes \2 or more, got \1"),
+)
+"""What the libraries below typer say of a value, and how we say it."""
 
 
 def unknown_command(name: str, commands: list[str]) -> SpecError:
@@ -63,6 +86,10 @@ def explained(error: Any) -> Diagnostic:
     elif kind == "MissingParameter":
         message = f"`{command}` needs {_called(error.param)}"
         hint = _example(command) or hint
+    elif kind == "BadOptionUsage" and "requires an argument" in error.message:
+        message = f"`{error.option_name}` needs a value"
+    elif kind == "BadOptionUsage" and "does not take a value" in error.message:
+        message = f"`{error.option_name}` takes no value"
     elif getattr(error, "param", None) is not None:
         message = f"{_called(error.param)}: {_plain(error.message)}"
     else:
@@ -80,7 +107,7 @@ def _no_such_option(error: Any, command: str) -> tuple[str, str]:
     parent = getattr(error.ctx, "parent", None)
     if parent is not None and option in _options(parent):
         return message, f"write it before the command: `graphspec {option} {error.ctx.info_name}`"
-    if suggest(option, known) is None and "--set" in known:
+    if suggest(option, known) is None and option.startswith("--") and "--set" in known:
         return message, f"{_setting(option)}; `{command} --help` lists the options"
     return message, did_you_mean(option, known, f"options of `{command}`", limit=20)
 
@@ -90,7 +117,7 @@ def _setting(option: str) -> str:
     key = option.lstrip("-").replace("-", "_")
     for section, model in _SECTIONS.items():
         near = suggest(key, model.model_fields)
-        if near is not None:
+        if near is not None and SequenceMatcher(None, key, near).ratio() > _ALIKE:
             return f"that is a value of the spec: `--set {section}.{near}=VALUE`"
     return f"values of a spec are set with `--set`: `--set {key}=VALUE`"
 
@@ -101,11 +128,11 @@ def _options(context: Any) -> list[str]:
 
 
 def _called(parameter: Any) -> str:
-    """Return a parameter as the user writes it."""
+    """Return an option as the user writes it, an argument in words."""
     if parameter.param_type_name == "option":
         return f"`{max(parameter.opts, key=len)}`"
     name = str(parameter.metavar or parameter.name).rstrip(".")
-    return f"a `{name}`"
+    return _NOUNS.get(name, f"`{name}`")
 
 
 def _example(command: str) -> str | None:
@@ -124,4 +151,8 @@ def _plain(message: str) -> str:
     """Return typer's text in our grammar: backticks, lower case, no full stop."""
     text = re.sub(r"'([^']*)'", r"`\1`", str(message)).strip().rstrip(".")
     text = text.removeprefix("Value error, ")
-    return text[:1].lower() + text[1:]
+    text = text[:1].lower() + text[1:]
+    for pattern, words in _WANTED:
+        if re.fullmatch(pattern, text):
+            return re.sub(pattern, words, text)
+    return text

@@ -13,6 +13,7 @@ from graphspec.cli.options import (
     SPEC_HELP,
     Assignments,
     DataName,
+    DataRoot,
     Plugins,
     overrides,
     shipped_specs,
@@ -30,6 +31,7 @@ def command(
     ],
     assignments: Assignments = None,
     data: DataName = None,
+    data_root: DataRoot = None,
     plugins: Plugins = None,
     out: Annotated[
         str | None,
@@ -43,7 +45,7 @@ def command(
     from graphspec.language import files
     from graphspec.language.format import format_text
 
-    checked = compiler.check(spec, overrides(assignments, data=data))
+    checked = compiler.check(spec, overrides(assignments, data=data, data_root=data_root))
     terminal.report(checked.warnings)
     text = format_text(checked.spec.resolved_yaml(), "resolved spec")
     if out is None:

@@ -166,7 +166,7 @@ def _single(words: Sequence[str]) -> str:
         SpecError: ``bad-option`` for none or several.
     """
     if not words:
-        message = "`graphspec train` needs a `SPEC`"
+        message = "`graphspec train` needs a spec"
         raise fail(
             Code.BAD_OPTION, message, "for example `graphspec train arch5 --data fashion-mini`"
         )
@@ -215,7 +215,7 @@ def _resumed(
         return (_single(specs) if specs else None), finding.named(folders[0])
     if not specs:
         hint = "for example `graphspec train runs/NAME --resume`"
-        raise fail(Code.BAD_OPTION, "`--resume` needs a run folder or a `SPEC`", hint)
+        raise fail(Code.BAD_OPTION, "`--resume` needs a run folder or a spec", hint)
     first = Path(_single(specs))
     if first.is_dir() or (not first.suffix and first.parent != Path()):
         return None, finding.named(specs[0])

@@ -121,7 +121,7 @@ def test_nothing_to_format(cli: Cli) -> None:
     done = cli("fmt")
     assert done.code == 2
     assert done.err == (
-        "error[bad-option]: `graphspec fmt` needs a `FILE`\n"
+        "error[bad-option]: `graphspec fmt` needs a file or folder\n"
         "   for example `graphspec fmt specs/`, or `graphspec fmt -` for stdin\n"
     )
 

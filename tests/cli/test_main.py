@@ -28,7 +28,7 @@ SURFACE = {
         "--eval", "--flat", "--force", "--input", "--name", "--plugin", "--set", "--task", "--out",
         "--help",
     },
-    "resolve": {"--set", "--data", "--plugin", "--out", "--help"},
+    "resolve": {"--set", "--data", "--data-root", "--plugin", "--out", "--help"},
     "summary": {
         "--tasks", "--set", "--data", "--data-root", "--memory-limit", "--plugin", "--format",
         "--sharing", "--help",
@@ -61,9 +61,9 @@ SURFACE = {
         "--help",
     },
     "export": {
-        "--to", "--out", "--tasks", "--checkpoint", "--set", "--data", "--plugin", "--help",
+        "--to", "--out", "--tasks", "--checkpoint", "--set", "--data", "--data-root", "--plugin", "--help",
     },
-    "eject": {"--out", "--tasks", "--set", "--data", "--plugin", "--force", "--help"},
+    "eject": {"--out", "--tasks", "--set", "--data", "--data-root", "--plugin", "--force", "--help"},
     "ops": {"--plugin", "--format", "--help"},
 }  # fmt: skip
 
@@ -77,6 +77,7 @@ def test_commands_and_options_are_those_that_people_rely_on() -> None:
         for name, command in commands.items()
     }
     assert found == SURFACE
+    assert all("--data-root" in options for options in found.values() if "--data" in options)
 
 
 @pytest.mark.parametrize("command", [name for name in SURFACE if name])
@@ -118,14 +119,47 @@ def test_no_command_shows_help_and_is_a_mistake(cli: Cli) -> None:
         ),
         (
             ["validate"],
-            "error[bad-option]: `graphspec validate` needs a `SPEC`\n"
+            "error[bad-option]: `graphspec validate` needs a spec\n"
             "   for example `graphspec validate arch5`; "
             "shipped specs: arch1, arch2, arch3, arch4, arch5, arch6, ...\n",
         ),
         (
             ["evaluate"],
-            "error[bad-option]: `graphspec evaluate` needs a `RUN`\n"
+            "error[bad-option]: `graphspec evaluate` needs a run folder\n"
             "   name the folder that `graphspec train` printed: `graphspec evaluate runs/NAME`\n",
+        ),
+        (
+            ["predict", "runs/x"],
+            "error[bad-option]: `graphspec predict` needs samples: images, folders of images, "
+            "tables or `.npz` files\n"
+            "   for example `graphspec predict runs/NAME shirt.png`; `graphspec runs` lists the "
+            "runs\n",
+        ),
+        (
+            ["import"],
+            "error[bad-option]: `graphspec import` needs a model, written as `MODULE:OBJECT`\n"
+            "   for example `graphspec import torchvision.models:resnet18`\n",
+        ),
+        (
+            ["predict", "runs/x", "a.png", "--top", "many"],
+            "error[bad-option]: `--top`: it takes a whole number\n"
+            "   `graphspec predict --help` shows what it takes\n",
+        ),
+        (
+            ["train", "arch5", "--devices", "0"],
+            "error[bad-option]: `--devices`: it takes 1 or more\n"
+            "   `graphspec train --help` shows what it takes\n",
+        ),
+        (
+            ["train", "arch5", "--resume=yes"],
+            "error[bad-option]: `--resume` takes no value\n"
+            "   `--help` after a command shows what it takes\n",
+        ),
+        (
+            ["train", "arch5", "--fromat", "json"],
+            "error[bad-option]: `graphspec train` has no option `--fromat`\n"
+            "   values of a spec are set with `--set`: `--set fromat=VALUE`; "
+            "`graphspec train --help` lists the options\n",
         ),
         (
             ["validate", "arch5", "--no-color"],
@@ -175,7 +209,7 @@ def test_an_unknown_choice_names_the_choices(cli: Cli) -> None:
 def test_an_option_without_its_value(cli: Cli) -> None:
     done = cli("train", "tiny.yaml", "--epochs")
     assert done.code == 2
-    assert done.err.startswith("error[bad-option]: option `--epochs` requires an argument\n")
+    assert done.err.startswith("error[bad-option]: `--epochs` needs a value\n")
 
 
 def test_a_defect_of_ours_is_one_line_and_a_file(

@@ -128,7 +128,7 @@ def test_the_first_line_names_the_schema_where_there_is_one(
         (["a", "--from", "arhc5"], "error[file-not-found]: there is no file `arhc5`\n"),
         (["a", "-o", "b"], "error[bad-option]: `-o b` does not end in `.yaml`\n"),
         (["a", "-o", "no/b.yaml"], "error[cannot-write]: cannot write the spec `no/b.yaml`: No "),
-        ([], "error[bad-option]: `graphspec new` needs a `NAME`\n   for example `graphspec new "),
+        ([], "error[bad-option]: `graphspec new` needs a name\n   for example `graphspec new "),
     ],
     ids=" ".join,
 )

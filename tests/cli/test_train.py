@@ -156,7 +156,7 @@ def test_a_run_is_not_a_spec_and_not_overwritten(trained: tuple[Path, str], cli:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["train"], "error[bad-option]: `graphspec train` needs a `SPEC`\n"),
+        (["train"], "error[bad-option]: `graphspec train` needs a spec\n"),
         (
             ["train", "arch1", "arch2"],
             "error[bad-option]: `graphspec train` takes one spec, got 2: `arch1 arch2`\n"
@@ -167,7 +167,7 @@ def test_a_run_is_not_a_spec_and_not_overwritten(trained: tuple[Path, str], cli:
             "error[bad-option]: `graphspec train` takes one spec, got 2: `arch1 width=4`\n"
             "   a value is set by `--set width=4`\n",
         ),
-        (["train", "--resume"], "error[bad-option]: `--resume` needs a run folder or a `SPEC`\n"),
+        (["train", "--resume"], "error[bad-option]: `--resume` needs a run folder or a spec\n"),
         (["train", "runs/nosuch", "--resume"], "error[not-a-run]: `runs/nosuch` does not exist\n"),
         (["train", "tiny.yaml", "--resume"], "error[not-a-run]: `runs` has no unfinished run of"),
         (["train", "tinny.yaml"], "error[file-not-found]: there is no file `tinny.yaml`\n"),
