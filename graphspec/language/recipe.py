@@ -44,7 +44,6 @@ class Train(Section):
                 ("betas", "Adam", "[0.9, 0.99]"),
             )
         },
-        "label_smoothing": "it in the task: `tasks: {NAME: {label_smoothing: 0.1}}`",
         "class_weights": "it in the task: `tasks: {NAME: {class_weights: balanced}}`",
         "loss": "it in the task: `tasks: {NAME: {loss: ...}}`",
         "metrics": "it in the task: `tasks: {NAME: {metrics: [...]}}`",
@@ -68,6 +67,9 @@ class Train(Section):
     balance: Balance = Balance()
     """How the tasks' losses become one gradient: a method, or a mapping of `method` and its
     arguments."""
+    label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
+    """Part of a label's weight that is spread evenly over all classes, in every task with a
+    cross-entropy that states none itself."""
     conflicts: Conflicts = Conflicts()
     """How often the gradients of the tasks are compared where they share parameters: every so many
     steps, or `false`."""

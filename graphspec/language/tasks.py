@@ -64,8 +64,9 @@ class Task(Section):
     ] = None
     """Factors of the classes in the loss, one each: a list, or `balanced` for factors that make up
     for unequal numbers in the training split. In `multilabel` they are factors of the positives."""
-    label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
-    """Part of a label's weight that is spread evenly over all classes."""
+    label_smoothing: float | None = Field(None, ge=0.0, lt=1.0)
+    """Part of a label's weight that is spread evenly over all classes; by default what
+    `train.label_smoothing` says."""
     metrics: Annotated[
         Annotated[list[str], Field(min_length=1)] | None,
         BeforeValidator(

@@ -102,6 +102,7 @@ def check_recipe(spec: Spec, graph: Graph | None, sink: Sink) -> None:
     losses.check(spec.tasks, kinds, classes, sink, span)
     metric_choice.check(spec.tasks, kinds, classes, sink, span)
     if tasks is not None:
+        losses.check_smoothing(spec.train, tasks, spec.tasks, sink, span)
         _check_augmentation(spec, tasks, sink)
 
 

@@ -43,6 +43,8 @@ def facts(made: Setup, job: Job, fused: bool, threshold: int | None) -> tuple[Fa
 
 def _learning(recipe: Train) -> Iterator[Fact]:
     """Yield how weights change, where the recipe says more than an optimizer."""
+    if recipe.label_smoothing:
+        yield "label smoothing", f"{recipe.label_smoothing:g}"
     if recipe.groups:
         yield "groups", groups.describe(recipe.groups)
     if recipe.schedule is not None:

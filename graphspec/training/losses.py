@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from graphspec.errors import Code, Sink, did_you_mean
+from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec, TaskType
 from graphspec.language.tasks import Task
 from graphspec.training import class_weights
@@ -69,6 +70,7 @@ def make(
     sections: Mapping[str, Task],
     labels: Mapping[str, Tensor],
     device: torch.device,
+    smoothing: float = 0.0,
 ) -> Losses:
     """Make the loss of a run.
 
@@ -77,6 +79,7 @@ def make(
         sections: What the spec says of them.
         labels: The targets of the training split by task, from which balanced weights follow.
         device: Where the losses are computed.
+        smoothing: The recipe's label smoothing, for tasks that state none.
     """
     factors: dict[str, float] = {}
     objectives: dict[str, Objective] = {}
@@ -87,9 +90,10 @@ def make(
         own = class_weights.resolve(section.class_weights, task, labels[name])
         if own is not None:
             recorded[name] = own
+        stated = section.label_smoothing
         options = Options(
             None if own is None else torch.tensor(own, device=device),
-            section.label_smoothing,
+            smoothing if stated is None else stated,
             task.ignore_index,
             task.partial,
         )
@@ -127,6 +131,33 @@ def check(
             sink.error(Code.BAD_VALUE, span(("tasks", name, key)), message, "leave it out")
         if isinstance(task.class_weights, list) and "class_weights" not in wrong:
             _check_weights(name, task.class_weights, classes.get(name), sink, span)
+
+
+def check_smoothing(
+    train: Train,
+    tasks: Mapping[str, TaskSpec],
+    sections: Mapping[str, Task],
+    sink: Sink,
+    span: Spans,
+) -> None:
+    """Report a ``train.label_smoothing`` that no task has a use for.
+
+    Args:
+        train: The recipe.
+        tasks: The tasks that are predicted.
+        sections: The ``tasks:`` section.
+        sink: Where ``bad-value`` goes.
+        span: Where a path of the spec stands.
+    """
+    if not train.label_smoothing:
+        return
+    asked = {name: (sections.get(name) or Task()).loss for name in tasks}
+    found = [LOSSES.find(asked[name] or suited(task.type)[0]) for name, task in tasks.items()]
+    if any(loss is None or "label_smoothing" in loss.takes for loss in found):
+        return
+    kinds = " and ".join(dict.fromkeys(f"{task.type}" for task in tasks.values()))
+    message = f"`label_smoothing` is for tasks with a cross-entropy, and here is only {kinds}"
+    sink.error(Code.BAD_VALUE, span(("train", "label_smoothing")), message, "leave it out")
 
 
 def _loss(name: str, task: Task, kind: TaskType, sink: Sink, span: Spans) -> Loss | None:

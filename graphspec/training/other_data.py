@@ -75,7 +75,8 @@ def prepare(
     tasks = setup.tasks_of(graph, found, own.tasks, absent)
     target = devices.resolve(device or own.train.device)
     weighted = _weighted(own, described)
-    loss = losses.make(tasks, weighted, found.train.labels, target)
+    smoothing = own.train.label_smoothing
+    loss = losses.make(tasks, weighted, found.train.labels, target, smoothing)
     counts = labelled.counts(found, tasks)
     return Setup(own, own.train, asked.data, graph, found, tasks, loss, target, counts)
 

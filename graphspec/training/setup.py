@@ -160,7 +160,7 @@ def prepare(checked: Checked, observer: Observer) -> Setup:
     tasks = tasks_of(graph, data, spec.tasks)
     labels = labelled.counts(data, tasks)
     labelled.check(labels, data.name)
-    loss = losses.make(tasks, spec.tasks, data.train.labels, device)
+    loss = losses.make(tasks, spec.tasks, data.train.labels, device, spec.train.label_smoothing)
     if not any(loss.weights.values()):
         message = "every task has the loss weight 0, so there is nothing to learn"
         raise fail(Code.BAD_VALUE, message, "give a task a `weight` above 0")

@@ -107,7 +107,10 @@ def test_from_python(run: Path, tmp_path: Path) -> None:
             ["tiny.yaml", "-o", "no/x.safetensors"],
             "error[cannot-write]: cannot write the export `no/x.safetensors`: No such file",
         ),
-        ([], "error[bad-option]: `graphspec export` needs a run folder\n   for example `graphspec exp"),
+        (
+            [],
+            "error[bad-option]: `graphspec export` needs a run folder\n   for example `graphspec",
+        ),
     ],
     ids=" ".join,
 )

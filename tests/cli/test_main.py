@@ -61,9 +61,12 @@ SURFACE = {
         "--help",
     },
     "export": {
-        "--to", "--out", "--tasks", "--checkpoint", "--set", "--data", "--data-root", "--plugin", "--help",
+        "--to", "--out", "--tasks", "--checkpoint", "--set", "--data", "--data-root", "--plugin",
+        "--help",
     },
-    "eject": {"--out", "--tasks", "--set", "--data", "--data-root", "--plugin", "--force", "--help"},
+    "eject": {
+        "--out", "--tasks", "--set", "--data", "--data-root", "--plugin", "--force", "--help",
+    },
     "ops": {"--plugin", "--format", "--help"},
 }  # fmt: skip
 

@@ -188,6 +188,22 @@ def test_balanced_weights() -> None:
     assert class_weights.resolve(None, TaskSpec(2), labels) is None
 
 
+def test_label_smoothing_of_the_recipe_is_for_tasks_that_state_none() -> None:
+    kinds = {**TASKS, "own": TASKS["kind"], "off": TASKS["kind"]}
+    sections = {"own": Task(label_smoothing=0.3), "off": Task(label_smoothing=0.0)}
+    labels = {**LABELS, "own": LABELS["kind"], "off": LABELS["kind"]}
+    outputs = {**OUTPUTS, "own": OUTPUTS["kind"], "off": OUTPUTS["kind"]}
+    found = losses.make(kinds, sections, labels, CPU, 0.1)(outputs, labels)
+    plain = losses.make(kinds, sections, labels, CPU)(outputs, labels)
+    for task, smoothing in (("kind", 0.1), ("own", 0.3), ("off", 0.0)):
+        entropy = functional.cross_entropy(
+            OUTPUTS["kind"], LABELS["kind"], label_smoothing=smoothing
+        )
+        assert found[task].item() == entropy.item()
+    changed = [task for task in found if found[task] != plain[task]]
+    assert changed == ["kind", "tags", "mask"]
+
+
 def test_validate_reports_losses_at_their_places() -> None:
     text = """\
 graphspec: 1
