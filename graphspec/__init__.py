@@ -35,6 +35,7 @@ _EXPORTS = {
     "reachability": "graphspec.compiler",
     "register_source": "graphspec.data.sources",
     "render": "graphspec.compiler",
+    "run_study": "graphspec.study.entrance",
     "runs": "graphspec.training.listing",
     "sharing": "graphspec.compiler",
     "train": "graphspec.training.run",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from graphspec.language.models import Spec as Spec
     from graphspec.ops.custom import op as op
     from graphspec.ops.plugins import load_plugin as load_plugin
+    from graphspec.study.entrance import run_study as run_study
     from graphspec.study.gathering import compare as compare
     from graphspec.training.difference import diff as diff
     from graphspec.training.evaluate import evaluate as evaluate

@@ -21,10 +21,13 @@ from graphspec.language.blocks import Structure
 from graphspec.language.blocks.declare import BlockSpec, Parameter
 from graphspec.language.forms import CopyNode, EdgeSpec, LayersNode, OpNode, ShareNode
 from graphspec.language.models import Spec
+from graphspec.language.studies import StudyFile
 from graphspec.ops import load_ops
 from graphspec.ops.registry import Op
 
 Schema = dict[str, Any]
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
 
 _EXPRESSION: Schema = {"$ref": "#/definitions/expression"}
 _SHORT_FORMS = {
@@ -44,6 +47,17 @@ _NODE_KEYS = ("from", "each", "copies", "repeat", "when", "trainable", "init", "
 def write(sources: Iterable[str] = ()) -> str:
     """Return the schema of the language with every registered op, as JSON; see `schema`."""
     return json.dumps(schema(sources), indent=1, ensure_ascii=False) + "\n"
+
+
+def write_study() -> str:
+    """Return the schema of ``study.yaml``, as JSON."""
+    found = StudyFile.model_json_schema(ref_template="#/definitions/{model}")
+    definitions = found.pop("$defs")
+    study = definitions["Study"]["properties"]
+    study["match"]["anyOf"].insert(0, {"enum": ["params", "flops"]})
+    study["grid"]["additionalProperties"] = {}  # one value is a list of it
+    whole = {"$schema": DRAFT, **found, "title": "graphspec study", "definitions": definitions}
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
 
 def schema(sources: Iterable[str] = ()) -> Schema:
@@ -96,7 +110,7 @@ def schema(sources: Iterable[str] = ()) -> Schema:
     properties["blocks"] = _named("#/definitions/block", properties["blocks"]["description"])
     properties["nodes"] = _named("#/definitions/node", properties["nodes"]["description"])
     return {
-        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$schema": DRAFT,
         "title": "graphspec",
         "description": "A neural-network topology with its data and its recipe.",
         **spec,

@@ -39,6 +39,7 @@ from graphspec.cli import (
     resolve,
     runs,
     schema,
+    study,
     summary,
     terminal,
     train,
@@ -95,7 +96,7 @@ app = typer.Typer(
 )
 for _command in (
     *(new, fmt, validate, resolve, summary, render, diff, data, check),
-    *(train, runs, compare, evaluate, predict, export, eject, import_, ops, schema),
+    *(train, study, runs, compare, evaluate, predict, export, eject, import_, ops, schema),
 ):
     _name = _command.__name__.rpartition(".")[2].rstrip("_")  # `import` is a word of Python
     app.command(_name, epilog=_examples(*_command.EXAMPLES))(_command.command)

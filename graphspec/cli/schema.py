@@ -13,11 +13,15 @@ from graphspec.cli.options import Plugins
 EXAMPLES = (
     "graphspec schema > graphspec.schema.json",
     "graphspec schema --plugin my_ops.py -o my.schema.json",
+    "graphspec schema --study > study.schema.json",
 )
 
 
 def command(
     plugins: Plugins = None,
+    study: Annotated[
+        bool, typer.Option("--study", help="The schema of study.yaml instead of a spec's.")
+    ] = False,
     out: Annotated[
         str | None,
         typer.Option(
@@ -30,7 +34,7 @@ def command(
     from graphspec.data.sources import SOURCES
     from graphspec.language import files
 
-    text = schema.write(SOURCES)
+    text = schema.write_study() if study else schema.write(SOURCES)
     if out is None:
         sys.stdout.write(text)
     else:

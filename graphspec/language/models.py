@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
@@ -79,6 +79,10 @@ class Spec(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, strict=True, allow_inf_nan=False
     )
+
+    elsewhere: ClassVar[dict[str, str]] = {
+        "study": "it in a file of its own, which `graphspec study FILE` takes",
+    }
 
     graphspec: Literal[1]
     """Version of the language: `graphspec: 1`."""

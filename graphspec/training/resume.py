@@ -23,10 +23,10 @@ from graphspec.training.state import State, origin_of
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
 
-_FREE_DATA = ("root", "memory", "workers")
+FREE_DATA = ("root", "memory", "workers")
 """Keys of ``data:`` that may differ from the run's: they change no batch."""
 
-_FREE = (
+FREE_TRAIN = (
     *("epochs", "early_stopping", "conflicts", "checkpoint", "loggers", "device"),
     *("in_place", "tune_allocator"),
 )
@@ -93,7 +93,7 @@ def resumed_spec(spec: Spec | str | Path | None, run: Path, changes: Changes) ->
         new, old = _value(asked, section, key), _value(stored, section, key)
         if new == old:
             continue
-        if (section == "train" and key in _FREE) or (section == "data" and key in _FREE_DATA):
+        if (section == "train" and key in FREE_TRAIN) or (section == "data" and key in FREE_DATA):
             if key == "epochs":
                 _check_length(stored.train, int(new))
             plain = new.model_dump() if isinstance(new, BaseModel) else new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,26 @@ def plain(path: Path) -> Any:
 def test_the_shipped_schema_is_current() -> None:
     assert SHIPPED.read_text() == schema.write(SOURCES), f"graphspec schema -o {SHIPPED}"
     assert SHIPPED.stat().st_size < 1_000_000
+
+
+def test_the_schema_of_studies_is_current_and_takes_what_studies_say() -> None:
+    shipped = ROOT / "specs" / "study.schema.json"
+    assert shipped.read_text() == schema.write_study(), f"graphspec schema --study -o {shipped}"
+    made = json.loads(schema.write_study())
+    Draft7Validator.check_schema(made)
+    validator = Draft7Validator(made)
+    good = {
+        "specs": ["arch1"],
+        "seeds": [1, 2],
+        "set": {"width": 8},
+        "grid": {"train.lr": [0.1, 0.2], "width": 8},
+        "match": "params",
+        "budget": {"hours": 2},
+    }
+    assert validator.is_valid({"graphspec": 1, "study": good})
+    assert validator.is_valid({"study": {"specs": "arch1", "match": {"by": "flops"}}})
+    for wrong in ({}, {"specs": 3}, {"specs": "a", "seed": 3}, {"specs": "a", "match": "size"}):
+        assert not validator.is_valid({"study": wrong}), wrong
 
 
 def test_shipped_specs_satisfy_it_and_name_it(validator: Draft7Validator) -> None:

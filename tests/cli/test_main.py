@@ -23,7 +23,7 @@ SURFACE = {
         "--set", "--data", "--data-root", "--memory-limit", "--plugin", "--strict", "--format",
         "--help",
     },
-    "schema": {"--plugin", "--out", "--help"},
+    "schema": {"--plugin", "--study", "--out", "--help"},
     "import": {
         "--eval", "--flat", "--force", "--input", "--name", "--plugin", "--set", "--task", "--out",
         "--help",
@@ -44,6 +44,11 @@ SURFACE = {
     "train": {
         "--data", "--data-root", "--epochs", "--set", "--seed", "--device", "--out", "--resume",
         "--init-from", "--nodes", "--devices", "--plugin", "--help",
+    },
+    "study": {
+        "--seeds", "--data", "--data-root", "--epochs", "--set", "--grid", "--baseline", "--match",
+        "--device", "--out", "--jobs", "--hours", "--engine", "--engine-option", "--dry-run",
+        "--plugin", "--help",
     },
     "data": {"--data", "--data-root", "--set", "--sheet", "--plugin", "--format", "--help"},
     "check": {
@@ -111,8 +116,8 @@ def test_no_command_shows_help_and_is_a_mistake(cli: Cli) -> None:
             ["trian", "arch5"],
             "error[bad-option]: there is no command `trian`\n"
             "   did you mean `train`? commands: new, fmt, validate, resolve, summary, render, "
-            "diff, data, check, train, runs, compare, evaluate, predict, export, eject, import, "
-            "ops, schema\n",
+            "diff, data, check, train, study, runs, compare, evaluate, predict, export, eject, "
+            "import, ops, schema\n",
         ),
         (
             ["specs/arch5.yaml"],

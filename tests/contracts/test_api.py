@@ -29,6 +29,7 @@ PUBLIC = [
     "reachability",
     "register_source",
     "render",
+    "run_study",
     "runs",
     "sharing",
     "train",

@@ -26,6 +26,7 @@ from sybil.parsers.markdown import CodeBlockParser
 from graphspec import compiler
 from graphspec.errors import Sink, Source
 from graphspec.language.reader import read_text
+from graphspec.study import plan
 from tests.ops.plugin_state import clean_plugins
 
 __all__ = ["clean_plugins"]
@@ -100,6 +101,10 @@ def matches(expected: str, found: str, loosely: bool) -> bool:
 
 def check_yaml(example: Example) -> None:
     text = str(example.parsed)
+    if re.search(r"^study:", text, re.MULTILINE):
+        Path("study.yaml").write_text(text)
+        assert plan.read(Path("study.yaml")).study.all_seeds
+        return
     if "graphspec: 1" in text:
         compiler.check(compiler.load_text(text, "block.yaml"))
         return

@@ -1,0 +1,58 @@
+"""What a run is: a hash of its architecture, data, recipe and seed.
+
+Two runs with the same identity give the same weights, so one of them is enough. What changes no
+step (where the data lie, the device, how often checkpoints are written) does not count, nor do
+names and descriptions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphspec import compiler
+from graphspec.training import folder
+from graphspec.training.resume import FREE_DATA, FREE_TRAIN
+
+if TYPE_CHECKING:
+    from graphspec.language.models import Spec
+
+_COUNTING = {"epochs", "early_stopping"}
+"""What may change when a run goes on, but makes another run of it in a comparison."""
+
+
+def identity(spec: Spec, fingerprint: str) -> str:
+    """Return the identity of a run.
+
+    Args:
+        spec: Its spec, with its seed.
+        fingerprint: The fingerprint of its data (`DataSet.fingerprint`).
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    free = set(FREE_TRAIN) - _COUNTING
+    data = {} if spec.data is None else spec.data.model_dump(mode="json", exclude=set(FREE_DATA))
+    content: dict[str, Any] = {
+        "topology": spec.hash(),
+        "data": data,
+        "fingerprint": fingerprint,
+        "tasks": {name: task.model_dump(mode="json") for name, task in spec.tasks.items()},
+        "train": spec.train.model_dump(mode="json", exclude=free),
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def of_run(path: Path) -> str:
+    """Return the identity of the run in a folder.
+
+    Raises:
+        SpecError: ``not-a-run``, or what is wrong with its spec.
+    """
+    environment = folder.read_json(path / folder.ENVIRONMENT)
+    if environment.get("init_from"):
+        return ""  # a run that began with other weights is none of a study's
+    return identity(compiler.load(path / folder.SPEC), environment["data"]["fingerprint"])
