@@ -6,13 +6,14 @@ of their spec; where runs of one name differ in topology, data or recipe, by wha
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphspec.errors import Code, SpecError, fail
 from graphspec.study import comparison
@@ -20,17 +21,25 @@ from graphspec.study.comparison import Comparison, Entry
 from graphspec.study.result import is_finished
 from graphspec.training import folder, listing
 
+if TYPE_CHECKING:
+    from graphspec.language.models import Spec
+
 _LONGEST_VALUE = 40
 """Characters of a value in the name of a variant before it is cut."""
 
 _MOST_KEYS = 4
-"""Keys in the name of a variant; with more, the topology's hash says that it is another."""
+"""Keys in the name of a variant; with more, a hash says that it is another."""
 
 _LONGEST_TITLE = 60
 """Characters of names in the title of a report; with more it has their number."""
 
-_APART = ("train.seed", "train.device", "train.workers", "data.root", "description", "name")
-"""Keys that may differ within a variant: they do not say what is trained, and how."""
+_APART = {
+    *("train.seed", "train.device", "train.conflicts", "train.checkpoint", "train.loggers"),
+    *("train.in_place", "train.tune_allocator", "data.root", "data.memory", "data.workers"),
+}
+"""Keys that may differ within a variant: they change no step."""
+
+_TOPOLOGY = "topology"
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.+)")
 """A variable's ``--set`` on a command line; a path has a dot before the ``=``."""
@@ -57,7 +66,7 @@ class _Run:
     name: str
     seed: int
     values: Mapping[str, Any]
-    topology: str
+    parameters: int
     assignments: tuple[str, ...]
     started: str
 
@@ -213,8 +222,8 @@ def _read(path: Path) -> _Run:
             folder=path,
             name=spec.name,
             seed=int(environment["seed"]),
-            values=_flat(spec.resolved()),
-            topology=spec.hash(),
+            values=_flat(spec) | {"init_from": environment.get("init_from")},
+            parameters=int(environment["parameters"]),
             assignments=tuple(sorted(text for text in settings if _ASSIGNMENT.fullmatch(text))),
             started=str(environment["started"]),
         )
@@ -223,15 +232,21 @@ def _read(path: Path) -> _Run:
         raise fail(Code.NOT_A_RUN, message, "train again into another folder") from error
 
 
-def _flat(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested data by dotted path, without what may differ within a variant."""
-    found: dict[str, Any] = {}
-    waiting: list[tuple[str, Any]] = [("", plain)]
+def _flat(spec: Spec) -> dict[str, Any]:
+    """Return what a spec trains and how by dotted path, what it leaves to defaults included."""
+    data = None if spec.data is None else spec.data.model_dump(mode="json")
+    tasks = {name: task.model_dump(mode="json") for name, task in spec.tasks.items()}
+    found: dict[str, Any] = {_TOPOLOGY: spec.hash()}
+    waiting: list[tuple[str, Any]] = [
+        ("train", spec.train.model_dump(mode="json")), ("data", data), ("tasks", tasks),
+    ]  # fmt: skip
     while waiting:
         path, value = waiting.pop()
+        if path in _APART:
+            continue
         if isinstance(value, dict) and value:
-            waiting += [(f"{path}.{key}" if path else str(key), v) for key, v in value.items()]
-        elif path not in _APART:
+            waiting += [(f"{path}.{key}", inner) for key, inner in value.items()]
+        else:
             found[path] = value
     return found
 
@@ -247,27 +262,36 @@ def _named(runs: Sequence[_Run]) -> list[tuple[str, _Run]]:
 
 def _told_apart(runs: Sequence[_Run]) -> list[tuple[_Run, str]]:
     """Return runs of one name with that name, and with what differs between them."""
-    keys = dict.fromkeys(key for run in runs for key in run.values)
+    keys = sorted({key for run in runs for key in run.values})
     differing = [key for key in keys if len({_text(run.values.get(key)) for run in runs}) > 1]
-    recipe = [key for key in differing if not key.startswith(("nodes.", "blocks.", "inputs."))]
+    recipe = [key for key in differing if key != _TOPOLOGY]
     found = []
     for run in runs:
-        parts = [f"{key}={_short(run.values.get(key))}" for key in recipe]
+        values = {key: run.values.get(key) for key in recipe}
+        parts = [f"{key}={_short(value)}" for key, value in values.items() if value is not None]
         if len(parts) > _MOST_KEYS:
-            parts = [*parts[:_MOST_KEYS], f"and {len(parts) - _MOST_KEYS} more"]
-        if len(recipe) != len(differing):
+            # the names of the first keys may be those of another variant, a hash of all is not
+            digest = hashlib.sha256(_text(values).encode()).hexdigest()[:6]
+            parts = [*parts[:_MOST_KEYS], f"and {len(parts) - _MOST_KEYS} more ({digest})"]
+        if _TOPOLOGY in differing:
             parts.insert(0, _topology(run, runs))
         found.append((run, ", ".join([run.name, *parts])))
     return found
 
 
 def _topology(run: _Run, runs: Sequence[_Run]) -> str:
-    """Return what tells a topology from others of its name: its variables, or its hash."""
-    pairs = {(each.topology, each.assignments) for each in runs}
-    one_to_one = len(pairs) == len({p[0] for p in pairs}) == len({p[1] for p in pairs})
-    if one_to_one and run.assignments:
+    """Return what tells a topology from others of its name: variables, size, or its hash."""
+    hashes = {each.values[_TOPOLOGY] for each in runs}
+
+    def tells(values: Iterable[Any]) -> bool:
+        pairs = set(zip((each.values[_TOPOLOGY] for each in runs), values, strict=True))
+        return len(pairs) == len(hashes) == len({value for _, value in pairs})
+
+    if run.assignments and tells(each.assignments for each in runs):
         return ", ".join(run.assignments)
-    return f"topology {run.topology[:6]}"
+    if tells(each.parameters for each in runs):
+        return f"{run.parameters:,} parameters"
+    return f"topology {run.values[_TOPOLOGY][:6]}"
 
 
 def _text(value: Any) -> str:
@@ -276,4 +300,7 @@ def _text(value: Any) -> str:
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else _text(value)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+    if len(text) <= _LONGEST_VALUE:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return f"{text[: _LONGEST_VALUE - 3]}... ({digest})"

@@ -104,7 +104,7 @@ def write(
     pictures = illustrations(found, known)
     told = _told(found, known, title, notes, commands, failures or {})
     page = _page(found, pictures, told)
-    text = _markdown(pictures, told)
+    text = _markdown(found, pictures, told)
     return _written(folder, found, known, pictures, page, text)
 
 
@@ -123,6 +123,11 @@ def _written(
         path = out / FIGURES / f"{name}.svg"
         folder.write_text(path, picture.svg)
         figures.append(path)
+    for number, variant in enumerate(found.variants, start=1):
+        if variant.first.diagram is not None:
+            path = out / FIGURES / f"topology-{number}.svg"
+            folder.write_text(path, variant.first.diagram.read_text(encoding="utf-8"))
+            figures.append(path)
     files = {
         HTML: page,
         MARKDOWN: text,
@@ -214,7 +219,9 @@ def _topology(variant: Variant) -> _Topology:
     )
 
 
-def _markdown(pictures: Mapping[str, Illustration], told: Mapping[str, Any]) -> str:
+def _markdown(
+    found: Comparison, pictures: Mapping[str, Illustration], told: Mapping[str, Any]
+) -> str:
     """Return the report as Markdown."""
     safe = tables.escaped
     parts = [f"# {safe(told['title'])}", f"**{safe(told['headline'])}**"]
@@ -239,6 +246,15 @@ def _markdown(pictures: Mapping[str, Illustration], told: Mapping[str, Any]) -> 
             parts.append("\n".join(f"- {safe(line)}" for line in told["fronts"]))
         for table in places.get(name, ()):
             parts += _tabled(table, heading=True)
+    drawn = [
+        (number, safe(variant.name))
+        for number, variant in enumerate(found.variants, start=1)
+        if variant.first.diagram is not None
+    ]
+    if drawn:
+        parts.append("## Topologies")
+    for number, name in drawn:
+        parts += [f"### {name}", f"![Diagram of {name}]({FIGURES}/topology-{number}.svg)"]
     parts += ["## How it was made", _fenced("\n".join(told["commands"]))]
     facts = [*told["facts"], *(("warning", text) for text in told["warnings"])]
     parts.append("\n".join(f"- {safe(label)}: {safe(text)}" for label, text in facts))

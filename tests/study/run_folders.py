@@ -48,14 +48,15 @@ def make(
         fine: Its top-1 on the test split.
         coarse: Likewise.
         changes: ``description``, ``lr``, ``width``, ``command``, ``data`` (name and fingerprint),
-            ``tasks`` (names), ``status``, ``splits``, ``conflicts``, ``started``, ``summary``.
+            ``tasks`` (names), ``parameters``, ``status``, ``splits``, ``conflicts``, ``started``,
+            ``summary``.
     """
     folder.mkdir(parents=True)
     given = {
         "description": "One small trunk.", "lr": 0.001, "width": 8, "command": ["graphspec"],
         "data": ("fashion-mini", "f00d"), "tasks": ("coarse", "fine"), "status": "finished",
         "splits": ("validation", "test"), "conflicts": True, "started": "2026-01-02T03:04:05+00:00",
-        "summary": {},
+        "summary": {}, "parameters": 6500,
     } | changes  # fmt: skip
     text = json.dumps(given["description"])
     (folder / "spec.yaml").write_text(
@@ -109,7 +110,8 @@ def _environment(seed: int, given: Mapping[str, Any]) -> dict[str, Any]:
         "graphspec": "0.2.0", "python": "3.11.7", "packages": {"torch": "2.6.0"}, "plugins": [],
         "platform": "Linux", "processor": "A <fast> one", "cpus": 2, "threads": 1, "cuda": None,
         "git": {"commit": "abc", "changed": True}, "spec": "tiny.yaml", "spec_hash": "1234",
-        "seed": seed, "device": "cpu", "parameters": 6500, "choices": {"optimizer": "Adam, fused"},
+        "seed": seed, "device": "cpu", "parameters": given["parameters"],
+        "choices": {"optimizer": "Adam, fused"},
         "data": {
             "name": name, "fingerprint": fingerprint, "origin": "/data",
             "samples": {"train": 40, "validation": 10, "test": 20}, "warnings": ["odd & old"],
@@ -148,7 +150,8 @@ def _summary(
         "name": name, "description": given["description"], "status": given["status"],
         "reason": "epochs", "epochs": 3, "epochs_asked": 3, "step": 0, "steps": 4,
         "best": {"metric": "validation/loss", "value": 1.0, "metrics": {}, "epoch": 3, "step": 12},
-        "seconds": 3.0, "images_per_s": 100.0, "parameters": 6500, "data": given["data"][0],
+        "seconds": 3.0, "images_per_s": 100.0, "parameters": given["parameters"],
+        "data": given["data"][0],
         "device": "cpu", "seed": seed, "unit": "images", "warnings": [], "tasks": tasks,
         "samples": {"train": 40, "validation": 10, "test": 20},
         "loss": dict.fromkeys(given["splits"], 3.0),

@@ -34,15 +34,47 @@ def test_runs_of_one_spec_belong_together_but_for_what_differs(tmp_path: Path) -
     }
 
 
-def test_topologies_of_one_name_are_called_by_their_variables_or_their_hash(tmp_path: Path) -> None:
+def test_topologies_of_one_name_are_called_by_variables_size_or_hash(tmp_path: Path) -> None:
     for width in (8, 16):
         command = ["graphspec", "train", "arch5", "--set", f"width={width}", "--set", "train.lr=1"]
         make(tmp_path / f"said/{width}", width=width, command=command)
         make(tmp_path / f"unsaid/{width}", width=width)
+        make(tmp_path / f"sized/{width}", width=width, parameters=1000 * width)
     assert set(_variants(tmp_path / "said")) == {"arch1, width=8", "arch1, width=16"}
+    assert set(_variants(tmp_path / "sized")) == {
+        "arch1, 8,000 parameters",
+        "arch1, 16,000 parameters",
+    }
     unsaid = set(_variants(tmp_path / "unsaid"))
     assert len(unsaid) == 2
     assert all(name.startswith("arch1, topology ") for name in unsaid)
+
+
+def test_a_default_that_is_written_out_and_other_weights_to_begin_with(tmp_path: Path) -> None:
+    make(tmp_path / "short")
+    said = make(tmp_path / "said", seed=1)
+    text = (said / "spec.yaml").read_text()
+    (said / "spec.yaml").write_text(text.replace("epochs: 3,", "epochs: 3, batch_size: 100,"))
+    assert _variants(tmp_path) == {"arch1": [0, 1]}
+    environment = json.loads((said / "environment.json").read_text())
+    (said / "environment.json").write_text(json.dumps(environment | {"init_from": "best.pt"}))
+    assert _variants(tmp_path) == {"arch1, init_from=best.pt": [1], "arch1": [0]}
+
+
+def test_many_differences_are_counted_and_never_mixed_up(tmp_path: Path) -> None:
+    """The first four keys of two of them are the same."""
+    keys = (
+        "accumulate: {0}, batch_size: {0}, clip: {{norm: {0}}}, compile: {1}, ema: {{decay: 0.{2}}}"
+    )
+    for name, values in {"a": (2, "true", 9), "b": (2, "true", 8), "c": (1, "false", 7)}.items():
+        path = make(tmp_path / name) / "spec.yaml"
+        path.write_text(
+            path.read_text().replace("epochs: 3,", f"epochs: 3, {keys.format(*values)},")
+        )
+    found = list(_variants(tmp_path))
+    assert len(found) == 3
+    assert all(name.startswith("arch1, train.accumulate=") for name in found)
+    assert all(" more (" in name for name in found)
 
 
 def test_folders_are_found_in_natural_order_and_once(tmp_path: Path) -> None:
