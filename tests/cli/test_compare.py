@@ -66,7 +66,7 @@ def test_mistakes(cli: Cli, tmp_path: Path) -> None:
         "   `graphspec runs` lists runs and their state\n"
     )
     assert cli("compare").err == (
-        "error[bad-option]: `graphspec compare` needs a `RUN`\n"
+        "error[bad-option]: `graphspec compare` needs a run folder\n"
         "   for example `graphspec compare runs/`, or name the folders of some runs\n"
     )
     assert not (tmp_path / "comparisons").exists()
