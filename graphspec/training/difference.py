@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec import compiler
-from graphspec.errors import Diagnostic, SpecError
+from graphspec.errors import Code, Diagnostic, SpecError, fail
 from graphspec.language.changes import Change, between
 from graphspec.language.compose import Override, overrides_of
 from graphspec.training import folder, setup
@@ -151,10 +151,24 @@ def _side(source: Spec | str | Path, overrides: list[Override], own: list[Overri
     if not _is_folder(source):
         return _Side(compiler.check(source, overrides), str(source), values, {})
     run = folder.require_run(Path(source))
-    environment: dict[str, Any] = folder.read_json(run / folder.ENVIRONMENT)
+    environment = _read_environment(run)
     spec = compiler.load(run / folder.SPEC, overrides)
     checked = compiler.check(setup.portable(spec, environment))
     return _Side(replace(checked, spec=spec), str(source), values, environment)
+
+
+def _read_environment(run: Path) -> Mapping[str, Any]:
+    """Return what a run says of its machine, versions and data.
+
+    Raises:
+        SpecError: ``not-a-run`` where that is damaged.
+    """
+    found = folder.read_json(run / folder.ENVIRONMENT)
+    data = found.get("data") if isinstance(found, dict) else None
+    if not isinstance(data, dict) or not isinstance(data.get("signature"), dict):
+        message = f"`{run / folder.ENVIRONMENT}` is damaged"
+        raise fail(Code.NOT_A_RUN, message, f"compare `{run / folder.SPEC}` instead")
+    return dict(found)
 
 
 def _is_folder(source: str | Path) -> bool:

@@ -143,6 +143,10 @@ def test_two_runs(cli: Cli, tmp_path: Path) -> None:
     assert done.out.startswith("A  runs/a\nB  runs/b\n\nnodes\nno difference\n")
     assert "\ndata and recipe\n~ train.seed 0 -> 5\n" in done.out
     assert done.out.endswith(" -> 9.9\n")
+    other.write_text("{}")
+    damaged = cli("diff", "runs/a", "runs/b")
+    assert damaged.code == 2
+    assert damaged.err.startswith("error[not-a-run]: `runs/b/environment.json` is damaged")
     against = gs.diff(tmp_path / "runs/a", "tiny.yaml")
     assert against.labels[0].endswith("runs/a")
     assert [change.what for change in against.comparison.settings] == [
