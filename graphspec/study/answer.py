@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphspec.study.comparison import DELTA_P, Cell, Comparison, Metric, Verdict
+from graphspec.study.comparison import (
+    CONSISTENCY,
+    DELTA_P,
+    TASKS,
+    Cell,
+    Comparison,
+    Metric,
+    Verdict,
+)
 from graphspec.study.statistics import EXACT_PAIRS, LEVEL, Interval, least_p
 
 _NAMED = 6
@@ -33,31 +41,34 @@ def headline(found: Comparison) -> str:
     """Return the answer in one sentence."""
     if not found.others:
         return f"There is one variant, {found.baseline}: nothing to compare it with."
-    if not found.families[""]:
+    if not found.families[TASKS]:
         return (
             "These runs cannot tell an effect from chance: it takes two seeds that a variant has "
             f"in common with {found.baseline}."
         )
-    parts = [part for metric in found.main for part in _effects(found, metric)]
+    parts = [part for metric in found.main for part in _effects(found, metric, "on")]
+    kin = [m for m in found.tested if m.family == CONSISTENCY]
+    fitting = [part for metric in kin for part in _effects(found, metric, "in consistency of")]
     if not parts:
-        return (
+        said = (
             f"No variant can be told apart from {found.baseline} on any task: what differs is no "
             "larger than what another seed could make."
         )
-    silent = [m.task for m in found.main if not _effects(found, m)]
+        return f"{said} But {'; '.join(fitting)}." if fitting else said
+    silent = [m.task for m in found.main if not _effects(found, m, "on")]
     if silent:
         parts.append(f"on {_listed(silent)} nothing can be told apart")
-    return f"Compared with {found.baseline}: {'; '.join(parts)}."
+    return f"Compared with {found.baseline}: {'; '.join([*parts, *fitting])}."
 
 
-def _effects(found: Comparison, metric: Metric) -> list[str]:
-    """Return which variants do better and worse on a task."""
+def _effects(found: Comparison, metric: Metric, where: str) -> list[str]:
+    """Return which variants do better and worse ``on`` a task."""
     parts = []
     for verdict, word in ((Verdict.BETTER, "better"), (Verdict.WORSE, "worse")):
         names = [cell.variant for cell in _with(found, metric, verdict)]
         if names:
             verb = "is" if len(names) == 1 else "are"
-            parts.append(f"{_listed(names, _NAMED)} {verb} {word} on {metric.task}")
+            parts.append(f"{_listed(names, _NAMED)} {verb} {word} {where} {metric.task}")
     return parts
 
 
@@ -65,7 +76,8 @@ def paragraphs(found: Comparison) -> list[Paragraph]:
     """Return what is said of each task, of all tasks together, and how sure it is."""
     if not found.others:
         return [Paragraph(m.title, (_baseline(found, m),)) for m in found.main]
-    told = [Paragraph(_heading(found, metric), _of(found, metric)) for metric in found.main]
+    single = [metric for metric in found.tested if metric.task]
+    told = [Paragraph(_heading(found, metric), _of(found, metric)) for metric in single]
     if found.delta is not None:
         told.append(Paragraph("All tasks together (Δp)", _of(found, found.delta)))
     return [*told, Paragraph("How sure", tuple(certainty(found)))]
@@ -145,12 +157,13 @@ def certainty(found: Comparison) -> list[str]:
         ]
     pairs = sorted({len(cell.paired.differences) for cell in tested if cell.paired})
     count = str(pairs[0]) if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
-    family = found.families[""]
+    words = {TASKS: "on tasks", CONSISTENCY: "in consistency", DELTA_P: "in Δp"}
+    family = _listed([f"{n} {words[name]}" for name, n in found.families.items() if n])
     told = [
         f"Differences are paired by seed ({count} pairs). Intervals and p values are those of the "
-        f"paired t test, corrected by Holm's method for {family} "
-        f"comparison{'' if family == 1 else 's'} at {100 * LEVEL:.0f} %: where an interval leaves "
-        "out zero, the difference is told apart from chance.",
+        f"paired t test, corrected by Holm's method in each family of comparisons ({family}) at "
+        f"{100 * LEVEL:.0f} %: where an interval leaves out zero, the difference is told apart "
+        "from chance.",
         "Not told apart does not mean equal: anything inside the interval may be true.",
     ]
     main = [c for c in tested if c.metric.task and c.interval]
@@ -183,7 +196,7 @@ def _second_opinion(found: Comparison) -> list[str]:
     if not opinions:
         return []
     more = [
-        f"{cell.variant} on {cell.metric.task} ({change(cell.metric, cell.pooled.mean)})"
+        f"{cell.variant} on {cell.metric.title} ({change(cell.metric, cell.pooled.mean)})"
         for cell in opinions
         if cell.verdict is Verdict.UNCLEAR
         and cell.pooled

@@ -12,13 +12,37 @@ from dataclasses import replace
 
 from graphspec.errors import Code, Diagnostic, Severity, SpecError, did_you_mean, fail
 from graphspec.study import statistics
-from graphspec.study.evidence import DELTA_P, Cell, Comparison, Metric, Variant, Verdict
+from graphspec.study.evidence import (
+    CONSISTENCY,
+    DELTA_P,
+    TASKS,
+    Cell,
+    Comparison,
+    Metric,
+    Variant,
+    Verdict,
+)
 from graphspec.study.pooled import Pooled, pool
 from graphspec.study.result import Entry, Result, read
 from graphspec.study.statistics import LEVEL
 from graphspec.training import measures
 
-__all__ = ["DELTA_P", "Cell", "Comparison", "Entry", "Metric", "Variant", "Verdict", "compare"]
+__all__ = [
+    "CONSISTENCY",
+    "DELTA_P",
+    "TASKS",
+    "Cell",
+    "Comparison",
+    "Entry",
+    "Metric",
+    "Variant",
+    "Verdict",
+    "compare",
+]
+
+
+_FAMILIES = {CONSISTENCY: CONSISTENCY}
+"""The families of metrics that are not the first of their task."""
 
 
 def compare(
@@ -57,18 +81,19 @@ def compare(
         for metric in metrics
         for cell in _cells(variants, metric, split, chosen)
     }
-    cells = _with_pooled(cells, [metric for metric in metrics if metric.is_main], chosen)
-    delta = Metric(DELTA_P, "", DELTA_P, is_main=True)
+    delta = Metric(DELTA_P, "", DELTA_P, DELTA_P)
     improved = _improvements(variants, metrics, cells, chosen, delta)
     if improved:
         metrics.append(delta)
         cells |= {(cell.variant, DELTA_P): cell for cell in improved}
-    tested = [c for c in cells.values() if c.metric.is_main and c.metric.task]
     families = {}
-    for name, family in (("", tested), (DELTA_P, improved)):
-        judged = _judged(family)
-        families[name] = sum(cell.p is not None for cell in judged)
+    for family in (TASKS, CONSISTENCY, DELTA_P):
+        judged = _judged([cell for cell in cells.values() if cell.metric.family == family])
+        families[family] = len(judged)
         cells |= {(cell.variant, cell.metric.key): cell for cell in judged}
+        if family != DELTA_P:
+            tested = [metric for metric in metrics if metric.family == family]
+            cells = _with_pooled(cells, tested, chosen)
     data = results[0].data
     return Comparison(variants, chosen, split, data, tuple(metrics), cells, families, tuple(told))
 
@@ -177,7 +202,7 @@ def _metrics(results: Sequence[Result], split: str) -> list[Metric]:
         losses = ["loss"] if f"{task}/loss" in keys else []
         ordered = [*names[:1], *losses, *names[1:], *kin.get(task, [])]
         metrics += [
-            Metric(f"{task}/{name}", task, name, is_main=number == 0)
+            Metric(f"{task}/{name}", task, name, TASKS if number == 0 else _FAMILIES.get(name))
             for number, name in enumerate(ordered)
         ]
     return metrics
@@ -218,7 +243,7 @@ def _cell(
 def _with_pooled(
     cells: Mapping[tuple[str, str], Cell], metrics: Sequence[Metric], baseline: str
 ) -> dict[tuple[str, str], Cell]:
-    """Add the opinion of the pooled spread to the cells of the main metrics."""
+    """Add the opinion of the pooled spread to the cells of a family's metrics."""
     found: dict[tuple[str, str], Pooled] = {}
     for metric in metrics:
         values = {name: cell.values for (name, key), cell in cells.items() if key == metric.key}

@@ -14,8 +14,14 @@ from graphspec.study.statistics import Interval, Paired, Spread
 from graphspec.training import measures
 from graphspec.training.measures import Measure
 
+TASKS = "tasks"
+"""The family of the main metrics of all tasks."""
+
+CONSISTENCY = "consistency"
+"""The family of, and the metric that says, how often a prediction lies in the predicted parent."""
+
 DELTA_P = "delta_p"
-"""The key of the mean relative improvement over all tasks."""
+"""The family and the key of the mean relative improvement over all tasks."""
 
 
 class Verdict(str, Enum):
@@ -36,14 +42,19 @@ class Metric:
         key: ``fine/top1``, or ``delta_p``.
         task: The task; empty for Delta-p.
         name: Its name in the vocabulary of metrics.
-        is_main: Whether it is the task's main metric, by which the comparison is decided; Delta-p
-            is one too.
+        family: The family of comparisons that it is tested in: `TASKS` for the main metric of each
+            task, `CONSISTENCY`, `DELTA_P`; None for a metric that only describes.
     """
 
     key: str
     task: str
     name: str
-    is_main: bool
+    family: str | None = None
+
+    @property
+    def is_main(self) -> bool:
+        """Whether it is the main metric of its task."""
+        return self.family == TASKS
 
     @property
     def measure(self) -> Measure:
@@ -146,8 +157,7 @@ class Comparison:
         data: Name and fingerprint of the data.
         metrics: The metrics that any variant has, those of one task together, Delta-p last.
         cells: The cells by variant and metric.
-        families: For the tasks' main metrics (``""``) and for Delta-p how many comparisons Holm's
-            correction counted.
+        families: How many comparisons Holm's correction counted, by family.
         remarks: What the reader should know: runs left out, pairs that are missing.
     """
 
@@ -163,7 +173,17 @@ class Comparison:
     @property
     def main(self) -> list[Metric]:
         """The main metric of each task."""
-        return [metric for metric in self.metrics if metric.is_main and metric.task]
+        return [metric for metric in self.metrics if metric.is_main]
+
+    @property
+    def tested(self) -> list[Metric]:
+        """The metrics that differences are tested in: main ones, consistency, Delta-p."""
+        return [
+            metric
+            for family in (TASKS, CONSISTENCY, DELTA_P)
+            for metric in self.metrics
+            if metric.family == family
+        ]
 
     @property
     def delta(self) -> Metric | None:
@@ -202,7 +222,7 @@ class Comparison:
                 }
                 for variant in self.variants
             },
-            "comparisons": self.families[""],
+            "comparisons": dict(self.families),
             "cells": [spreadsheet.record(self, cell) for cell in self.cells.values()],
             "remarks": list(self.remarks),
         }

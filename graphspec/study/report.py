@@ -149,7 +149,6 @@ def _told(
     failures: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return what page and Markdown both say."""
-    tested = [*found.main, *([found.delta] if found.delta else [])]
     tasks = list(dict.fromkeys(metric.task for metric in found.metrics if metric.task))
     further = [table for task in tasks for table in tables.others(found, task, of_hierarchy=False)]
     kin = [table for task in tasks for table in tables.others(found, task, of_hierarchy=True)]
@@ -162,7 +161,7 @@ def _told(
         "failures": failures,
         "warnings": provenance.warnings(found),
         "overview": tables.overview(found, known),
-        "differences": [tables.differences(found, metric) for metric in tested],
+        "differences": [tables.differences(found, metric) for metric in found.tested],
         "further": further,
         "kin": kin,
         "conflicts": tables.conflicts(found),

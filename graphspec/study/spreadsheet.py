@@ -11,7 +11,7 @@ from graphspec.study.comparison import Cell, Comparison
 from graphspec.study.costs import Cost
 
 COLUMNS = (
-    "variant", "metric", "split", "is_main", "less_is_better", "seeds", "mean", "deviation",
+    "variant", "metric", "split", "family", "less_is_better", "seeds", "mean", "deviation",
     "least", "greatest", "pairs", "difference", "plain_low", "plain_high", "corrected_low",
     "corrected_high", "corrected_level", "p", "p_corrected", "p_pooled", "p_sign_flip",
     "verdict",
@@ -58,7 +58,7 @@ def record(found: Comparison, cell: Cell) -> dict[str, Any]:
     paired, spread, metric = cell.paired, cell.spread, cell.metric
     plain = None if paired is None else paired.interval
     values = (
-        cell.variant, metric.key, found.split, metric.is_main, metric.measure.minimised,
+        cell.variant, metric.key, found.split, metric.family, metric.measure.minimised,
         spread.count, spread.mean, spread.deviation, spread.least, spread.greatest,
         None if paired is None else len(paired.differences), cell.difference,
         None if plain is None else plain.low, None if plain is None else plain.high,

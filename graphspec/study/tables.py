@@ -100,7 +100,7 @@ def differences(found: Comparison, metric: Metric) -> Table:
         if cell is not None:
             rows.append([variant.name, *_tested(cell)])
             verdicts.append(cell.verdict)
-    title = metric.title if metric.task else "All tasks (Δp)"
+    title = metric.title if metric.task else "all tasks (Δp)"
     caption = f"Difference from {found.baseline}, paired by seed."
     return Table(f"{title}: differences", caption, header, rows, verdicts)
 
@@ -135,7 +135,7 @@ def others(found: Comparison, task: str, of_hierarchy: bool) -> list[Table]:
     metrics = [
         metric
         for metric in found.metrics
-        if metric.task == task and not metric.is_main and metric.of_hierarchy == of_hierarchy
+        if metric.task == task and metric.family is None and metric.of_hierarchy == of_hierarchy
     ]
     parts = [
         metrics[start : start + _SIDE_BY_SIDE] for start in range(0, len(metrics), _SIDE_BY_SIDE)

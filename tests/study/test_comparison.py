@@ -35,7 +35,7 @@ def _mistake(*entries: Entry, **options: Any) -> tuple[str, str]:
 
 def test_verdicts_follow_from_the_corrected_p(clear: Comparison) -> None:
     assert clear.baseline == "arch1"
-    assert clear.families == {"": 4, "delta_p": 2}
+    assert clear.families == {"tasks": 4, "consistency": 2, "delta_p": 2}
     verdicts = {
         (variant.name, metric.key): clear.cells[variant.name, metric.key].verdict
         for variant in clear.variants
@@ -116,7 +116,7 @@ def test_one_seed_has_no_interval_and_says_so(tmp_path: Path) -> None:
     found = compare(entries_of([tmp_path]))
     cell = found.cells["arch2", "fine/top1"]
     assert (cell.interval, cell.p, cell.verdict) == (None, None, Verdict.UNTESTED)
-    assert found.families[""] == 0
+    assert found.families["tasks"] == 0
     assert answer.headline(found).startswith("These runs cannot tell an effect from chance")
     text = " ".join(answer.paragraphs(found)[1].sentences)
     assert "Not tested (one seed, so chance is not ruled out): arch2 +10.00 points." in text
@@ -202,11 +202,28 @@ def test_an_answer_names_what_helped_and_what_is_open(clear: Comparison) -> None
         "Compared with arch1: arch2 is better on fine; arch3 is worse on fine; "
         "on coarse nothing can be told apart."
     )
-    coarse, fine, together, sure = answer.paragraphs(clear)
+    coarse, fine, fitting, together, sure = answer.paragraphs(clear)
     assert fine.heading == "fine: accuracy, test split"
     assert fine.sentences[0] == "arch1 reaches 51.50 % (deviation 1.29)."
     assert fine.sentences[1].startswith("arch2 is better: +10.00 points, to 61.50 % (interval ")
     assert fine.sentences[2].startswith("arch3 is worse: −10.00 points, to 41.50 % ")
     assert "cannot be told apart from arch1: their differences lie between" in coarse.sentences[1]
+    assert fitting.heading == "fine: prediction lies in the predicted parent, test split"
     assert together.heading == "All tasks together (Δp)"
+    assert "(4 on tasks, 2 in consistency and 2 in Δp)" in " ".join(sure.sentences)
     assert "cannot give a p below 0.125 with 4 pairs" in " ".join(sure.sentences)
+
+
+def test_consistency_is_a_question_of_its_own(tmp_path: Path) -> None:
+    for seed in range(4):
+        for name, share in (("alone", 0.4), ("shared", 0.5 + 0.001 * seed)):
+            path = make(tmp_path / f"{name}{seed}", name, seed, 0.5, 0.7) / "summary.json"
+            path.write_text(
+                path.read_text().replace('"consistency": 0.9', f'"consistency": {share}')
+            )
+    found = compare(entries_of([tmp_path]))
+    assert found.families == {"tasks": 2, "consistency": 1, "delta_p": 1}
+    cell = found.cells["shared", "fine/consistency"]
+    assert (cell.verdict, cell.metric.family) == (Verdict.BETTER, "consistency")
+    assert cell.p == cell.paired.p if cell.paired else False
+    assert answer.headline(found).endswith("But shared is better in consistency of fine.")

@@ -123,7 +123,7 @@ def test_the_comparison_has_a_line_for_each_variant_and_metric(written: Report) 
     by_key = {(row["variant"], row["metric"]): row for row in rows}
     assert len(by_key) == len(rows)
     row = by_key["arch2", "fine/top1"]
-    assert (row["verdict"], row["pairs"], row["is_main"]) == ("better", "4", "True")
+    assert (row["verdict"], row["pairs"], row["family"]) == ("better", "4", "tasks")
     assert float(row["corrected_low"]) < float(row["plain_low"]) < float(row["difference"]) < 0.11
     assert by_key["arch2", "fine/loss"]["p_corrected"] == ""
     assert by_key["arch1", "fine/top1"]["difference"] == ""

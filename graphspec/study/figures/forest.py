@@ -18,7 +18,7 @@ _LOOKS = {Verdict.BETTER: (BETTER, "^"), Verdict.WORSE: (WORSE, "v")}
 
 
 def draw(found: Comparison) -> str | None:
-    """Draw the forest of the tasks' main metrics and Delta-p.
+    """Draw the forest of all metrics that are tested.
 
     Args:
         found: The comparison.
@@ -26,7 +26,7 @@ def draw(found: Comparison) -> str | None:
     Returns:
         An SVG, or None where no variant has an interval.
     """
-    metrics = [*found.main, *([found.delta] if found.delta else [])]
+    metrics = found.tested
     cells = [cell for v in found.others for m in metrics if (cell := found.cell(v.name, m.key))]
     if not any(cell.interval for cell in cells):
         return None

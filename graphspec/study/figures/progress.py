@@ -37,7 +37,7 @@ def draw(found: Comparison) -> str | None:
         variant.name: [result.records() for result in variant.results.values()]
         for variant in found.variants
     }
-    metrics = [metric for metric in found.metrics if metric.is_main and metric.task]
+    metrics = [metric for metric in found.metrics if metric.is_main]
     metrics += [m for m in found.metrics if m.name == "loss" and m not in metrics]
     metrics.sort(key=lambda metric: [m.task for m in found.metrics].index(metric.task))
     curves = {
