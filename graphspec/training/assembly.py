@@ -94,10 +94,10 @@ def begin(made: Setup, steps: int, init: InitFrom | None = None, world: World = 
     takeover = None if init is None else take(model, made.graph, init.source, init.nodes)
     average = None if recipe.ema is None else Averaged(model, recipe.ema)
     unreached = [name for name, p in parameters(made.graph).items() if not p.tasks]
-    strategy = strategies.make(recipe.strategy, model, world, unreached)
+    strategy = strategies.make(recipe, model, world, unreached)
     if strategy.name == "fsdp":
         recipe = _of_parts(recipe)
-    balancer = conflicts.watched(recipe, made.site(model))
+    balancer = conflicts.watched(recipe, made.site(model, world))
     own = balancer.parameters()
     learned = groups.of_optimizer(recipe.groups, model)
     # decay would pull what balancing learns to 0, as if it were a weight of the model

@@ -15,6 +15,7 @@ from graphspec.language.recipe import Train
 from graphspec.training.balancing import choice
 from graphspec.training.balancing.balancer import Balancer, Factor, scaled
 from graphspec.training.balancing.site import Site
+from graphspec.training.distributed.means import averaged
 from graphspec.training.observer import Record
 
 _COUNT, _COSINE, _CONFLICT, _RATIO = range(4)
@@ -65,6 +66,7 @@ class Watched:
         self._calls = 0
         self._pairs = tuple(_pairs(site))
         exact = torch.float32 if site.device.type == "mps" else torch.float64
+        self._world = site.world
         self._sums = torch.zeros(len(self._pairs), 4, dtype=exact, device=site.device)
 
     def backward(self, losses: Mapping[str, Tensor], scale: Factor = 1.0) -> None:
@@ -137,11 +139,19 @@ class Watched:
             gradients[task] = {
                 key: each for key, each in zip(wanted, found, strict=True) if each is not None
             }
+        self._average(gradients)
         for number, pair in enumerate(self._pairs):
             first, second = (gradients.get(task, {}) for task in pair.tasks)
             both = [id(p) for p in pair.where if id(p) in first and id(p) in second]
             if both:
                 self._add(number, [first[key] for key in both], [second[key] for key in both])
+
+    def _average(self, gradients: Mapping[str, dict[int, Tensor]]) -> None:
+        """Put the gradients of the whole batch in the place of those of this process's rows."""
+        own = [each for found in gradients.values() for each in found.values()]
+        whole = iter(averaged(own, self._world))
+        for found in gradients.values():
+            found.update({key: next(whole) for key in found})
 
     def _add(self, number: int, first: Sequence[Tensor], second: Sequence[Tensor]) -> None:
         """Add the comparison of two gradients; one that is zero or not finite does not count."""

@@ -34,6 +34,7 @@ from graphspec.training import (
 )
 from graphspec.training.balancing import choice
 from graphspec.training.balancing.site import Site
+from graphspec.training.distributed.world import ALONE, World
 from graphspec.training.losses import Losses
 from graphspec.training.observer import Observer
 
@@ -81,10 +82,10 @@ class Setup:
             in_place.overwrite(model)
         return model.to(self.device)
 
-    def site(self, model: nn.Module) -> Site:
+    def site(self, model: nn.Module, world: World = ALONE) -> Site:
         """Return what a balancer of a model that `model` gave is made for."""
-        weights = self.losses.weights
-        return Site(self.graph, model, self.tasks, weights, self.device, self.recipe.seed)
+        weights, seed = self.losses.weights, self.recipe.seed
+        return Site(self.graph, model, self.tasks, weights, self.device, seed, world)
 
     def batches(self, split: str, learning: bool = False) -> Batches | None:
         """Return the batches of a split.

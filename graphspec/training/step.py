@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
-from graphspec.training.distributed.strategy import average_gradients, rated
+from graphspec.training.distributed.means import average_gradients, rated
 from graphspec.training.job import Job, Sample
 from graphspec.training.metrics import Meter
 from graphspec.training.shares import Shares

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from graphspec.training.balancing.balancer import Factor, Stateless, scaled, weighted_sum
 from graphspec.training.balancing.draws import drawing, seed_of
 from graphspec.training.balancing.site import Site
+from graphspec.training.distributed.means import average_gradients, averaged, of_first
 
 if TYPE_CHECKING:
     from torchjd.aggregation import Aggregator
@@ -49,7 +50,8 @@ class Aggregation(Stateless):
     With the stated weights :math:`w_i`, :math:`J` has the rows :math:`w_i \nabla_\theta L_i` over
     the shared parameters :math:`\theta`, and their gradient is :math:`A(J)`. Any other parameter
     has the gradient of :math:`\sum_i w_i L_i`, of which one term reaches it. Where nothing is
-    shared the step is that of the weighted sum.
+    shared the step is that of the weighted sum. Several processes aggregate the mean of their
+    Jacobians, and nothing else may average their gradients.
 
     Source:
         Quinton, Rey: Jacobian Descent for Multi-Objective Optimization, arXiv 2406.16232, 2024,
@@ -64,6 +66,7 @@ class Aggregation(Stateless):
         self._own = site.tensors(site.own)
         self._device = site.device
         self._seed = site.seed
+        self._world = site.world
         self._calls = 0
         self._failed = 0
         self._latest: dict[str, Factor] = dict(site.factors)
@@ -78,14 +81,17 @@ class Aggregation(Stateless):
         if len(rows) < 2 or not shared:
             total = scaled(weighted_sum(losses, self._factors), scale)
             total.backward()  # type: ignore[no-untyped-call]
+            average_gradients([*self._shared, *self._own], self._world)
             return
         weighted = {task: scaled(scaled(losses[task], self._factors[task]), scale) for task in rows}
         own = [p for p in self._own if p.requires_grad]
         if own:
             total = weighted_sum(weighted, dict.fromkeys(rows, 1.0))
             torch.autograd.backward(total, inputs=own, retain_graph=True)
+            average_gradients(own, self._world)
         if self._recipe.needs_all:
-            rows = [task for task in rows if losses[task].item() != 0.0] or rows
+            whole = averaged([losses[task] for task in rows], self._world)
+            rows = [t for t, loss in zip(rows, whole, strict=True) if loss.item() != 0.0] or rows
         self._aggregate([weighted[task] for task in rows], rows, shared, scale)
 
     def _aggregate(
@@ -103,6 +109,8 @@ class Aggregation(Stateless):
         try:
             # one row after another: functions of ours and recurrent layers have no batching rule
             autojac.backward(losses, inputs=shared, parallel_chunk_size=1)
+            for p, whole in zip(shared, averaged(_rows(shared), self._world), strict=True):
+                vars(p)["jac"] = whole
             plain = isinstance(scale, float) and scale == 1.0
             if not plain:
                 for p in shared:
@@ -112,6 +120,7 @@ class Aggregation(Stateless):
             for p in shared:
                 p.grad = None
             weights = self._apply(aggregator, shared)
+            self._agree(shared)
         finally:
             for p in shared:
                 vars(p).pop("jac", None)
@@ -120,6 +129,12 @@ class Aggregation(Stateless):
         if weights is not None:
             for task, weight in zip(rows, weights.detach().unbind(), strict=True):
                 self._latest[task] = weight * self._factors[task]
+
+    def _agree(self, shared: Sequence[nn.Parameter]) -> None:
+        """Take what process 0 found: a solver may find something else on another machine."""
+        found = [p.grad for p in shared if p.grad is not None]
+        for gradient, first in zip(found, of_first(found, self._world), strict=True):
+            gradient.copy_(first)
 
     def _aggregator(self, rows: int) -> Aggregator:
         if rows not in self._aggregators:
@@ -198,9 +213,14 @@ def _unsolved() -> tuple[type[Exception], ...]:
     return (SolverError, singular, ValueError, ArithmeticError, TypeError)
 
 
+def _rows(shared: Sequence[nn.Parameter]) -> list[Tensor]:
+    """Return the rows of the Jacobian for each parameter, of shape ``(tasks, *parameter)``."""
+    return [vars(p)["jac"] for p in shared]
+
+
 def _finite(shared: Sequence[nn.Parameter]) -> bool:
     """Return whether the Jacobian is; this waits for the device."""
-    norms = torch._foreach_norm([vars(p)["jac"] for p in shared])
+    norms = torch._foreach_norm(_rows(shared))
     return bool(torch.stack(norms).isfinite().all())
 
 

@@ -159,7 +159,9 @@ def _add(
     def make(site: Site, args: Args) -> Balancer:
         return Aggregation(site, recipe(args))
 
-    method = Method(summary, source, make, arguments, shares=True, extra=True, origin=__name__)
+    method = Method(
+        summary, source, make, arguments, shares=True, extra=True, averages=True, origin=__name__
+    )
     METHODS.add(name, method)
 
 

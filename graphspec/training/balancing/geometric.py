@@ -10,6 +10,7 @@ from torch import Tensor
 
 from graphspec.training.balancing.balancer import Factor, Stateless, scaled
 from graphspec.training.balancing.site import Site
+from graphspec.training.distributed.means import averaged
 
 
 class GeometricMean(Stateless):
@@ -29,17 +30,19 @@ class GeometricMean(Stateless):
         self._tasks = tuple(site.factors)
         self._stated = torch.tensor(list(site.factors.values()), device=site.device)
         self._latest = self._stated / self._stated.sum()
+        self._world = site.world
 
     def backward(self, losses: Mapping[str, Tensor], scale: Factor = 1.0) -> None:
         """Add the gradients of the geometric mean; see `Balancer.backward`."""
         values = torch.stack([losses[task] for task in self._tasks]).float()
-        counted = values.detach() != 0
+        (whole,) = averaged([values], self._world)
+        counted = whole != 0
         exponents = self._stated * counted
         exponents = exponents / exponents.sum().clamp(min=torch.finfo(exponents.dtype).tiny)
-        logs = torch.where(counted, values, 1.0).log()
-        mean = (exponents * logs).sum().exp()
-        scaled(mean, scale).backward()  # type: ignore[no-untyped-call]
-        self._latest = torch.where(counted, exponents * mean.detach() / values.detach(), 0.0)
+        mean = (exponents * torch.where(counted, whole, 1.0).log()).sum().exp()
+        # the derivative of the mean by each loss, of which a process may have a part only
+        self._latest = torch.where(counted, exponents * mean / whole, 0.0)
+        scaled((self._latest * values).sum(), scale).backward()  # type: ignore[no-untyped-call]
 
     def weights(self) -> Mapping[str, Factor]:
         """Return the factor of each loss's gradient in the latest step."""

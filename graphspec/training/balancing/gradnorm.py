@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from graphspec.training.balancing.balancer import Factor, Stateless, scaled, weighted_sum
 from graphspec.training.balancing.last_shared import last_shared
 from graphspec.training.balancing.site import Site
+from graphspec.training.distributed.means import averaged
 
 
 class GradNorm(Stateless):
@@ -46,6 +47,7 @@ class GradNorm(Stateless):
         self._where = site.tensors(self.at)
         self._stated = dict(site.factors)
         self._alpha = alpha
+        self._world = site.world
         count = len(self._tasks)
         self._weights = nn.Parameter(torch.ones(count, device=site.device))
         self._initial = torch.zeros(count, device=site.device)
@@ -68,14 +70,17 @@ class GradNorm(Stateless):
         self, losses: Mapping[str, Tensor], where: list[nn.Parameter], scale: Factor
     ) -> Tensor:
         """Return the norm of the gradient of each task's loss, as stated, at the shared place."""
-        norms = []
+        gradients: list[list[Tensor]] = []
         for task in self._tasks:
             # the scale keeps small gradients of half precision from vanishing on the way
             loss = scaled(scaled(losses[task], self._stated[task]), scale)
             found = torch.autograd.grad(loss, where, retain_graph=True, allow_unused=True)
-            parts = [each.float().norm() for each in found if each is not None]
-            norm = torch.stack(parts).norm() if parts else torch.zeros_like(self._weights[0])
-            norms.append(norm)
+            gradients.append([each.float() for each in found if each is not None])
+        whole = iter(averaged([each for parts in gradients for each in parts], self._world))
+        norms = []
+        for parts in gradients:
+            own = [next(whole).norm() for _ in parts]
+            norms.append(torch.stack(own).norm() if own else torch.zeros_like(self._weights[0]))
         stacked = torch.stack(norms)
         return stacked if isinstance(scale, float) and scale == 1.0 else stacked / scale
 
@@ -83,7 +88,7 @@ class GradNorm(Stateless):
         """Make one step of the weights."""
         with torch.no_grad():
             stated = [losses[t].detach().float() * self._stated[t] for t in self._tasks]
-            values = torch.stack(stated)
+            (values,) = averaged([torch.stack(stated)], self._world)
             self._initial = torch.where(self._initial == 0, values, self._initial)
             seen = values != 0  # a task without a label in the batch is not compared
             count = seen.sum().clamp(min=1)

@@ -36,8 +36,9 @@ class Method:
         Args: Its arguments.
         shares: Whether it does something only where tasks share parameters.
         extra: Whether it needs the packages of the extra ``balancing``.
-        linear: Whether its gradient is a sum of the tasks' gradients with weights that do not
-            depend on the batch, so that it is the mean of the gradients of the batch's parts.
+        sharded: Whether it needs the losses alone, so that each of several processes may have a
+            part of every parameter and its gradient.
+        averages: Whether of several processes it averages the gradients by itself.
         origin: The module that defines it, for messages about duplicates.
     """
 
@@ -47,7 +48,8 @@ class Method:
     Args: type[Args] = NoArgs
     shares: bool = False
     extra: bool = False
-    linear: bool = False
+    sharded: bool = False
+    averages: bool = False
     origin: str = __name__
 
 
@@ -80,31 +82,32 @@ for _name, _method in {
         "The sum of the losses with the tasks' weights.",
         "",
         lambda site, _: Fixed(site.factors),
-        linear=True,
+        sharded=True,
     ),
     "uncertainty": Method(
         "Learns the noise of each task, which weighs its loss.",
         "Kendall et al. 2018",
         lambda site, _: Uncertainty(site),
-        linear=True,
+        sharded=True,
     ),
     "dwa": Method(
         "Dynamic weight average: tasks whose loss falls more slowly weigh more.",
         "Liu et al. 2019",
         lambda site, args: DynamicWeightAverage(site, args.temperature),
         DwaArgs,
-        linear=True,
+        sharded=True,
     ),
     "random": Method(
         "Random weights at every step (RLW).",
         "Lin et al. 2021",
         lambda site, _: RandomWeights(site),
-        linear=True,
+        sharded=True,
     ),
     "geometric": Method(
         "The geometric mean of the losses (GLS).",
         "Chennupati et al. 2019",
         lambda site, _: GeometricMean(site),
+        sharded=True,
     ),
     "gradnorm": Method(
         "Weights under which the tasks' gradients have balanced norms.",

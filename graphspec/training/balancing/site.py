@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from graphspec.graph.reachability import Parameter, parameters
+from graphspec.training.distributed.world import ALONE, World
 
 if TYPE_CHECKING:
     from graphspec.graph.ir import Graph
@@ -28,6 +29,7 @@ class Site:
         factors: The stated weight of each task's loss.
         device: Where the model is.
         seed: The run's seed.
+        world: The processes that train together, each with its rows of a batch.
     """
 
     graph: Graph
@@ -36,6 +38,7 @@ class Site:
     factors: Mapping[str, float]
     device: torch.device
     seed: int = 0
+    world: World = ALONE
 
     @cached_property
     def learned(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from graphspec.training.balancing.balancer import Factor, Stateless, scaled
 from graphspec.training.balancing.site import Site
+from graphspec.training.distributed.means import averaged
 
 
 class Uncertainty(Stateless):
@@ -35,6 +36,7 @@ class Uncertainty(Stateless):
 
     def __init__(self, site: Site) -> None:
         self._tasks = tuple(site.factors)
+        self._world = site.world
         start = torch.zeros(len(self._tasks), device=site.device)
         self.log_variances = nn.Parameter(start)
         self._stated = torch.tensor(list(site.factors.values()), device=site.device)
@@ -46,7 +48,8 @@ class Uncertainty(Stateless):
         """Add the gradients of the objective; see `Balancer.backward`."""
         values = torch.stack([losses[task] for task in self._tasks]).float()
         weights = self._stated * self._half * torch.exp(-self.log_variances)
-        penalty = 0.5 * self._stated * self.log_variances * (values.detach() != 0)
+        (whole,) = averaged([values], self._world)
+        penalty = 0.5 * self._stated * self.log_variances * (whole != 0)
         scaled((weights * values + penalty).sum(), scale).backward()  # type: ignore[no-untyped-call]
         self._latest = weights.detach()
 

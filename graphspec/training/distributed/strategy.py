@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.nn.parallel import DistributedDataParallel
@@ -24,9 +23,6 @@ from graphspec.training import optimizers
 from graphspec.training.balancing.methods import METHODS
 from graphspec.training.distributed import batch_norm
 from graphspec.training.distributed.world import ALONE, World
-
-if TYPE_CHECKING:
-    from graphspec.training.losses import Losses
 
 
 class Strategy(Protocol):
@@ -106,9 +102,19 @@ class Replicas(Single):
 
     name = "ddp"
 
+    def __init__(self, world: World, wraps: bool = True) -> None:
+        """Prepare.
+
+        Args:
+            world: The processes.
+            wraps: Whether DDP averages; False where the balancer does.
+        """
+        super().__init__(world)
+        self._wraps = wraps
+
     def caller(self, model: nn.Module) -> nn.Module:
         """Return what calls the model in DDP."""
-        return Replica(model)
+        return Replica(model) if self._wraps else model
 
 
 _DDP_ARGUMENTS = signature(DistributedDataParallel).parameters
@@ -244,25 +250,24 @@ def check(recipe: Train, world: World) -> None:
     """
     if not world.together:
         return
-    if not METHODS.get(recipe.balance.method).linear:
-        known = ", ".join(f"`{name}`" for name in METHODS if METHODS.get(name).linear)
-        message = f"`balance: {recipe.balance.method}` works with one process only"
-        hint = f"train with one device, or balance by one of {known}"
-        raise fail(Code.BAD_VALUE, message, hint)
+    if recipe.strategy != "fsdp":
+        return
+    method = recipe.balance.method
+    if not METHODS.get(method).sharded:
+        known = ", ".join(f"`{name}`" for name in METHODS if METHODS.get(name).sharded)
+        message = f"`balance: {method}` and `strategy: fsdp` do not go together"
+        raise fail(Code.BAD_VALUE, message, f"use `strategy: ddp`, or balance by one of {known}")
     for key in ("ema", "compile"):
-        if recipe.strategy == "fsdp" and getattr(recipe, key):
+        if getattr(recipe, key):
             message = f"`{key}` and `strategy: fsdp` do not go together"
             raise fail(Code.BAD_VALUE, message, f"leave `{key}` out, or use `strategy: ddp`")
-    if recipe.strategy == "fsdp" and recipe.balance.method == "uncertainty":
-        message = "`balance: uncertainty` and `strategy: fsdp` do not go together"
-        raise fail(Code.BAD_VALUE, message, "use `strategy: ddp`")
 
 
-def make(name: str, model: nn.Module, world: World, unreached: Collection[str]) -> Strategy:
+def make(recipe: Train, model: nn.Module, world: World, unreached: Collection[str]) -> Strategy:
     """Prepare a model for the processes that train it.
 
     Args:
-        name: ``ddp`` or ``fsdp``.
+        recipe: The recipe.
         model: The model on its device; changed.
         world: The processes.
         unreached: Names of the parameters that no loss reaches: DDP would wait for their gradients.
@@ -275,58 +280,11 @@ def make(name: str, model: nn.Module, world: World, unreached: Collection[str]) 
             parameters[each].requires_grad_(False)
     kind = next(iter(parameters.values())).device.type
     batch_norm.synchronise(model, kind)
-    if name == "ddp":
-        return Replicas(world)
+    if recipe.strategy == "ddp":
+        return Replicas(world, wraps=not METHODS.get(recipe.balance.method).averages)
     sharded = Sharded(world)
     sharded.shard(model, kind)
     return sharded
-
-
-def rated(
-    parts: Mapping[str, Tensor],
-    labels: Mapping[str, Tensor],
-    losses: Losses,
-    world: World,
-    share: float,
-) -> dict[str, Tensor]:
-    """Return losses whose mean over the processes is the loss of the whole batch.
-
-    Each process has the mean over its own rows. What it counts for in the whole batch is its share
-    of the samples, or of what the mean is taken over where that is not the samples.
-
-    Args:
-        parts: The loss of each task over this process's rows.
-        labels: Their targets.
-        losses: The losses.
-        world: The processes.
-        share: Part of the batch's samples that this process has.
-    """
-    if not world.together:
-        return dict(parts)
-    import torch.distributed as dist
-
-    bases = {task: losses.basis(task, labels[task]) for task in parts}
-    known = {task: basis for task, basis in bases.items() if basis is not None}
-    factors: dict[str, Tensor | float] = dict.fromkeys(parts, share * world.size)
-    if known:
-        own = torch.stack([basis.float() for basis in known.values()])
-        total = own.clone()
-        dist.all_reduce(total)
-        ratio = own * world.size / (total + (total == 0))
-        factors |= dict(zip(known, ratio, strict=True))
-    return {task: loss * factors[task] for task, loss in parts.items()}
-
-
-def average_gradients(parameters: Collection[nn.Parameter], world: World) -> None:
-    """Average the gradients of parameters that are in no wrapped model, such as a balancer's."""
-    if not world.together:
-        return
-    import torch.distributed as dist
-
-    for parameter in parameters:
-        if parameter.grad is not None:
-            dist.all_reduce(parameter.grad)
-            parameter.grad /= world.size
 
 
 def _called(model: nn.Module) -> list[nn.Module]:

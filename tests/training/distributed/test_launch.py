@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from graphspec.errors import Code, SpecError
+from graphspec.training.balancing.choice import METHODS
 from graphspec.training.distributed import launch
+from graphspec.training.distributed.world import ALONE
 from graphspec.training.observer import Silent
 
 from . import work
@@ -74,6 +76,23 @@ def test_a_defect_stays_a_defect() -> None:
 @pytest.mark.slow
 def test_ctrl_c_reaches_every_process() -> None:
     assert run(work.patience, observer=Heard(interrupt=True)) == "heard"
+
+
+def test_every_balancing_method_makes_the_steps_of_one_process() -> None:
+    found = run(work.balanced, observer=Silent())
+    assert set(found) == set(METHODS)
+    for method, steps in found.items():
+        alone = work.steps(method, ALONE)
+        assert steps["conflicts"]
+        assert len(steps["conflicts"]) == len(alone["conflicts"])
+        for record, other in zip(steps["conflicts"], alone["conflicts"], strict=True):
+            for key in ("node", "tasks"):
+                assert record.pop(key) == other.pop(key)
+            assert record == pytest.approx(other, rel=1e-3, abs=1e-4), method
+        assert steps["weights"] == pytest.approx(alone["weights"], rel=1e-3), method
+        torch.testing.assert_close(
+            steps["parameters"], alone["parameters"], rtol=1e-3, atol=1e-5, msg=method
+        )
 
 
 def test_batch_norm_is_that_of_the_whole_batch() -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -118,19 +118,46 @@ def test_shards_of_a_model_have_the_curve_of_one_process_and_resume_one(folder: 
     assert_alike(folder / "pair", folder / "alone")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "strategy"),
+    [("geometric", "fsdp"), ("uncertainty", "fsdp"), ("gradnorm", "ddp"), ("upgrad", "ddp")],
+)
+def test_a_balanced_run_has_the_curve_of_one_process(
+    method: str, strategy: str, folder: Path
+) -> None:
+    recipe: dict[str, Any] = {"train.balance": method, "train.conflicts": 2}
+    alone = train("spec.yaml", out="alone", overrides=recipe)
+    recipe["train.strategy"] = strategy
+    train("spec.yaml", out="pair", epochs=1, devices=2, overrides=recipe)
+    resumed = train(resume="pair", epochs=2, devices=2)
+    assert_alike(folder / "pair", folder / "alone")
+    if strategy == "fsdp":
+        return
+    assert len(resumed.conflicts) == len(alone.conflicts) > 0
+    for record, other in zip(resumed.conflicts, alone.conflicts, strict=True):
+        for key in ("node", "tasks"):
+            assert record.pop(key) == other.pop(key)
+        assert record == pytest.approx(other, rel=1e-2, abs=1e-3)
+
+
 def test_what_several_processes_cannot_do_is_said(folder: Path) -> None:
+    overrides = {"train.balance": "gradnorm", "train.strategy": "fsdp"}
     with pytest.raises(SpecError) as caught:
-        train("spec.yaml", devices=2, overrides={"train.balance": "geometric"})
+        train("spec.yaml", devices=2, overrides=overrides)
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code is Code.BAD_VALUE
-    assert diagnostic.message == "`balance: geometric` works with one process only"
+    assert diagnostic.message == "`balance: gradnorm` and `strategy: fsdp` do not go together"
+    assert diagnostic.hint is not None
+    assert diagnostic.hint.endswith("`fixed`, `uncertainty`, `dwa`, `random`, `geometric`")
     assert not (folder / "runs").exists()
 
 
-def command(folder: Path, *words: str) -> subprocess.Popen[str]:
+def command(folder: Path, *words: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Start a module of Python in a folder, after the words of a command that starts another."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", *words], cwd=folder, env=environment, text=True,
+        [*before, sys.executable, "-m", *words], cwd=folder, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -204,26 +231,3 @@ def test_torchrun_starts_again_and_goes_on(folder: Path) -> None:
     records = curve(folder / "run")
     assert [record["epoch"] for record in records] == [r["epoch"] for r in curve(folder / "alone")]
     assert len(json.loads((folder / "run/environment.json").read_text())["resumed"]) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.e2e
-def test_two_nodes_meet_at_one_address(folder: Path) -> None:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    nodes = [
-        command(
-            folder, "torch.distributed.run", "--nnodes", "2", "--node-rank", str(rank),
-            "--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", str(port),
-            "-m", "graphspec", "train", "spec.yaml", "--out", "run",
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    for node in nodes:
-        _, errors = node.communicate(timeout=LIMIT_S)
-        assert node.returncode == 0, errors[-3000:]
-    train("spec.yaml", out="alone")
-    assert_alike(folder / "run", folder / "alone")

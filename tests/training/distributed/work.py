@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
@@ -11,9 +12,16 @@ import torch
 from torch import nn
 
 from graphspec.errors import Code, fail
-from graphspec.training.distributed import batch_norm
+from graphspec.language.balance import Balance, Conflicts
+from graphspec.language.recipe import Train
+from graphspec.training import conflicts
+from graphspec.training.balancing.methods import METHODS
+from graphspec.training.distributed import batch_norm, means, strategy
 from graphspec.training.distributed.world import World, joined
+from graphspec.training.losses import Losses
+from graphspec.training.objectives import LOSSES, CrossEntropy, Options
 from graphspec.training.observer import Observer
+from tests.training.balancing.places import hard
 
 
 def talk(world: World, observer: Observer) -> dict[str, Any]:
@@ -109,3 +117,43 @@ def restarted(rank: int, port: int, delays: tuple[float, ...], heard: Any) -> No
         (total,) = world.sum([torch.tensor(float(rank))])
         heard.put(total.item())
         world.any(False)  # nobody leaves before the other has spoken
+
+
+def balanced(world: World, observer: Observer) -> dict[str, Any]:
+    """Make steps by every method, with this process's rows of each batch."""
+    return {method: steps(method, world) for method in METHODS}
+
+
+def steps(method: str, world: World, count: int = 3) -> dict[str, Any]:
+    """Make a few steps by a balancing method.
+
+    Returns:
+        The parameters at the end, the weights of the tasks, and how their gradients agreed.
+    """
+    recipe = Train(balance=Balance(method=method), conflicts=Conflicts(every=2))
+    place = hard({"a": 2.0})
+    made = strategy.make(recipe, place.model, world, ())
+    balancer = conflicts.watched(recipe, dataclasses.replace(place.site, world=world))
+    learned = [*place.model.parameters(), *balancer.parameters()]
+    optimizer = torch.optim.SGD(learned, lr=0.1, momentum=0.9)
+    caller = made.caller(place.model)
+    first, last = {(0, 1): (0, 8), (0, 2): (0, 3), (1, 2): (3, 8)}[world.rank, world.size]
+    objectives = {"a": CrossEntropy(Options(partial=True)), "b": LOSSES.get("mse").make(Options())}
+    losses = Losses(place.site.factors, objectives)
+    for number in range(count):
+        optimizer.zero_grad(set_to_none=True)
+        # the first process has no row with a label of `a` in one of the steps
+        labels = {t: v.clone() for t, v in place.targets.items()}
+        labels["a"][: 3 if number == 1 else 1] = -1
+        rows = {task: values[first:last] for task, values in labels.items()}
+        outputs = caller(**{name: each[first:last] for name, each in place.inputs.items()})
+        parts = means.rated(losses(outputs, rows), rows, losses, world, (last - first) / 8)
+        balancer.backward(parts, 0.5)
+        means.average_gradients(balancer.parameters(), world)
+        optimizer.step()
+    weights = {task: float(weight) for task, weight in balancer.weights().items()}
+    return {
+        "parameters": [p.detach().clone() for p in place.model.parameters()],
+        "weights": weights,
+        "conflicts": balancer.close_epoch(dict.fromkeys(place.site.factors, 1.0)),
+    }
