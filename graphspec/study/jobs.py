@@ -7,6 +7,8 @@ another machine that sees the same folder.
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +16,9 @@ from typing import Any
 
 RUNS = "runs"
 JOBS = "jobs"
+
+GO, STOP, KILL = "go", "stop", "kill"
+"""What a worker can be asked for: to work, to stop with a checkpoint, to end at once."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +72,44 @@ class Job:
         """What a worker prints, warnings and tracebacks included."""
         return self.files / f"{self.identity}.log"
 
+    @property
+    def claim(self) -> Path:
+        """The file in which a worker says that it is at work: see `graphspec.study.claims`."""
+        return self.files / f"{self.identity}.claim"
+
+    @property
+    def control(self) -> Path:
+        """The file that tells a worker on another machine to stop: see `graphspec.study.minder`."""
+        return self.files / f"{self.identity}.control"
+
     def write(self) -> None:
         """Write what a worker is told, and clear away what an earlier one told."""
         from graphspec.training.folder import write_json
 
         for path in (self.progress, self.outcome):
             path.unlink(missing_ok=True)
+        self.ask(GO)
         plain = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(self).items()}
         write_json(self.description, plain)
+
+    def ask(self, word: str) -> None:
+        """Ask the worker for something: `GO`, `STOP` or `KILL`.
+
+        The file is there from the start and is written over: that a file is new may be seen late
+        on another machine, but not that it has changed.
+        """
+        self.control.write_text(word, encoding="utf-8")
+
+    def asked(self) -> str:
+        """Return what the worker is asked for."""
+        try:
+            return self.control.read_text(encoding="utf-8")
+        except OSError:
+            return GO
+
+    def tell(self, status: str, message: str = "") -> None:
+        """Say how the work ended."""
+        replace(self.outcome, {"status": status, "message": message})
 
     @classmethod
     def read(cls, path: Path) -> Job:
@@ -108,7 +143,9 @@ class Outcome:
         told = read(job.outcome)
         if told.get("status") in ("finished", "interrupted", "failed"):
             return cls(str(told["status"]), str(told.get("message", "")))
-        return cls("failed", f"{_death(code)}; its output is in {job.log}")
+        if code in (130, -signal.SIGINT):
+            return cls("interrupted")  # before it had begun
+        return cls("failed", death(code, job))
 
 
 def read(path: Path) -> Mapping[str, Any]:
@@ -120,10 +157,19 @@ def read(path: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _death(code: int) -> str:
-    """Return in words how a process ended that had no time to say so."""
-    import signal
+def replace(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace a small file; readers see the old or the new one. It need not survive a crash."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(content), encoding="utf-8")
+    part.replace(path)
 
+
+def death(code: int, job: Job) -> str:
+    """Return in words how a worker process ended that had no time to say so."""
+    return f"{_signal(code)}; its output is in {job.log}"
+
+
+def _signal(code: int) -> str:
     if code >= 0:
         return f"its process ended with exit code {code}"
     try:

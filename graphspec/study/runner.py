@@ -20,7 +20,7 @@ from graphspec.study.board import (
     Entry,
     Watcher,
 )
-from graphspec.study.engines import Engine, Handle
+from graphspec.study.engines import Engine, Handle, following
 from graphspec.study.jobs import JOBS, Job, Outcome
 from graphspec.study.ledger import Planned
 from graphspec.training.folder import explained_writing, write_text
@@ -132,10 +132,10 @@ class Runner:
             plugins=self._plugins,
         )
         write_text(job.spec, run.spec.resolved_yaml())
-        job.write()
         entry.began = time.monotonic()
         entry.state = RUNNING
-        self._working.append(_Working(entry, job, self._engine.start(job)))
+        handle = following.begin(self._engine, job, self._watcher.warning)
+        self._working.append(_Working(entry, job, handle))
         self._watcher.changed(self.board, entry)
 
     def _look(self) -> None:

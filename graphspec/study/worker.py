@@ -1,6 +1,7 @@
 """A process that trains one run of a study: ``python -m graphspec.study.worker JOB.json``.
 
-It tells where it is in a small file about once a second. If the process that started it goes away
+It is the only one at work on its run, and waits as long as another is. It tells where it is in a
+small file about once a second. If the process that started it goes away
 (its end of stdin closes), it stops after the current step with a checkpoint, as by Ctrl-C.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from graphspec.errors import SpecError, render_text
+from graphspec.study import claims, jobs
 from graphspec.study.jobs import Job
 from graphspec.training.observer import Header, Progress, Record
 
@@ -81,13 +83,23 @@ class Teller:
     def _tell(self) -> None:
         self._told = time.monotonic()
         try:
-            _replace(self._path, self._state)
+            jobs.replace(self._path, self._state)
         except OSError:
             return  # a full disk: the run itself will say so
 
 
 def work(job: Job) -> int:
-    """Train a run, or go on with it; return the exit code."""
+    """Train a run, or go on with it, as the only one that does; return the exit code."""
+    try:
+        with claims.held(job.claim):
+            job.outcome.unlink(missing_ok=True)  # of an earlier attempt of the same job
+            return _worked(job)
+    except KeyboardInterrupt:
+        return 130  # while another one was at work on the run
+
+
+def _worked(job: Job) -> int:
+    """Train, and tell how it ended; return the exit code."""
     status, message, code = "failed", "", 2
     try:
         status = _trained(job)
@@ -101,7 +113,7 @@ def work(job: Job) -> int:
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}; the traceback is in {job.log}"
         code = 1
-    _replace(job.outcome, {"status": status, "message": message})
+    job.tell(status, message)
     return code
 
 
@@ -128,15 +140,6 @@ def _clear(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _replace(path: Path, state: Mapping[str, Any]) -> None:
-    """Replace a small file; readers see the old or the new one. It need not survive a crash."""
-    import json
-
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(state), encoding="utf-8")
-    part.replace(path)
-
-
 def _stop_with_parent() -> None:
     """Interrupt this process when nobody holds the other end of stdin any more."""
 
@@ -148,8 +151,16 @@ def _stop_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _hear_interrupts() -> None:
+    """Let Ctrl-C be heard, which we send ourselves: Ray and shells may have made us deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def main() -> int:
     """Do what the file named on the command line says."""
+    _hear_interrupts()
     if os.environ.pop(WATCHED, None):
         _stop_with_parent()
     return work(Job.read(Path(sys.argv[1])))

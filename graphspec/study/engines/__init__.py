@@ -6,7 +6,6 @@ of the study must be seen under the same path wherever a worker runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from graphspec.study.jobs import Job
@@ -45,10 +44,6 @@ class Engine(Protocol):
         """Let go of whatever the engine holds."""
 
 
-Maker = Callable[[int | None], Engine]
-"""Makes an engine for a number of runs at a time, or for as many as suit it."""
-
-
 def make(name: str, jobs: int | None, options: dict[str, str] | None = None) -> Engine:
     """Return an engine.
 
@@ -61,9 +56,18 @@ def make(name: str, jobs: int | None, options: dict[str, str] | None = None) -> 
         SpecError: ``bad-option`` or ``missing-package``.
     """
     from graphspec.errors import Code, did_you_mean, fail
-    from graphspec.study.engines import local
+    from graphspec.study.engines import options as options_
+    from graphspec.study.engines.local import Local
+    from graphspec.study.engines.ray import Ray
+    from graphspec.study.engines.slurm import Slurm
 
-    if name == "local":
-        return local.Local(jobs)
-    hint = did_you_mean(name, ("local",), "engines")
+    given = options or {}
+    if name == Local.name:
+        options_.none(given, name)
+        return Local(jobs)
+    if name == Ray.name:
+        return Ray(jobs, given)
+    if name == Slurm.name:
+        return Slurm(jobs, given)
+    hint = did_you_mean(name, (Local.name, Ray.name, Slurm.name), "engines")
     raise fail(Code.BAD_OPTION, f"there is no engine `{name}`", hint)

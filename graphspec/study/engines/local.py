@@ -45,24 +45,34 @@ class Local:
 
     def start(self, job: Job) -> Running:
         """Start a worker process."""
-        environment = os.environ | dict.fromkeys(_THREADS, str(job.threads)) | {WATCHED: "1"}
+        environment = {}
         if len(self._gpus) > 1:
             environment["CUDA_VISIBLE_DEVICES"] = self._gpus[self._started % len(self._gpus)]
         self._started += 1
-        with job.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "graphspec.study.worker", str(job.description.resolve())],
-                stdin=subprocess.PIPE,  # its closing tells the worker that we are gone
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=job.directory,
-                env=environment,
-                start_new_session=True,  # Ctrl-C is ours to pass on
-            )
-        return Running(process)
+        return Running(launch(job, **environment))
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def launch(job: Job, **environment: str) -> subprocess.Popen[bytes]:
+    """Start the worker process of a run on this machine.
+
+    Args:
+        job: The run; its description is written already.
+        environment: Environment variables that differ from ours.
+    """
+    threads = dict.fromkeys(_THREADS, str(job.threads))
+    with job.log.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "graphspec.study.worker", str(job.description.resolve())],
+            stdin=subprocess.PIPE,  # its closing tells the worker that we are gone
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=job.directory,
+            env=os.environ | threads | {WATCHED: "1"} | environment,
+            start_new_session=True,  # Ctrl-C is ours to pass on
+        )
 
 
 @dataclass
