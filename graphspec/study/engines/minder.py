@@ -1,8 +1,9 @@
 """What an engine runs on another machine: it starts the worker there and passes on what it is told.
 
-``python -m graphspec.study.engines.minder JOB.json`` is the same as a process. The study writes into
-the run's control file what it wants; the minder, beside the worker, reads it. So a study can stop a
-run wherever it is trained, without a connection to it.
+``python -m graphspec.study.engines.minder JOB.json`` is the same as a process.
+
+The study writes into the run's control file what it wants; the minder, beside the worker, reads it.
+So a study can stop a run wherever it is trained, without a connection to it.
 """
 
 from __future__ import annotations

@@ -55,9 +55,9 @@ def cancel_waiting(number: str) -> None:
 
 
 def last_state(number: str) -> str:
-    """Return in which state a job has ended, such as NODE_FAIL, or nothing where Slurm forgot it."""
-    said = _said("scontrol", "show", "job", number, "--oneliner") or ""
-    found = re.search(r"\bJobState=(\w+)", said)
+    """Return in which state a job ended, such as NODE_FAIL, or nothing where Slurm forgot it."""
+    said = _said("scontrol", "show", "job", number, "--oneliner")
+    found = re.search(r"\bJobState=(\w+)", said or "")
     if found is None:  # that remembers jobs for minutes; this for long, where there is accounting
         said = _said("sacct", "--noheader", "--allocations", "--format=State", "--jobs", number)
         found = re.search(r"(\w+)", said or "")
