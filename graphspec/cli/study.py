@@ -128,14 +128,15 @@ def command(
         ),
     ] = None,
     engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="local, ray or slurm.")
+        str, typer.Option("--engine", metavar="NAME", help="Who trains: local, ray or slurm.")
     ] = "local",
     engine_options: Annotated[
         list[str] | None,
         typer.Option(
             "--engine-option",
             metavar="KEY=VALUE",
-            help="What is particular to the engine, such as partition=gpu. Repeatable.",
+            help="What is particular to the engine, such as partition=gpu; see docs/engines.md. "
+            "Repeatable.",
             show_default=False,
         ),
     ] = None,

@@ -129,6 +129,7 @@ def event(board: Board, entry: Entry) -> str:
     place = f"[{number}/{len(board.entries)}]"
     if entry.state == RUNNING:
         verb = "goes on" if entry.planned.begun else "begins"
+        verb = "is in the queue" if entry.queued else verb
         return f"{place} {entry.title}: {verb}"
     left = board.left_s()
     rest = f"; about {clock(left)} left" if left and board.count(WAITING, RUNNING) else ""
@@ -146,11 +147,13 @@ def table(board: Board, width: int, height: int) -> Table:
     from rich.table import Table
 
     order = (RUNNING, FAILED, INTERRUPTED, WAITING, FINISHED, DONE)
-    chosen = sorted(board.entries, key=lambda entry: order.index(entry.state))
+    chosen = sorted(board.entries, key=lambda entry: (order.index(entry.state), entry.queued))
     shown = chosen[: max(1, min(ROWS, height - 5))]
     left = board.left_s()
     done = board.count(DONE, FINISHED)
-    caption = f"{done} of {len(board.entries)} runs done, {board.count(RUNNING)} running"
+    queued = sum(entry.queued for entry in board.entries)
+    caption = f"{done} of {len(board.entries)} runs done, {board.count(RUNNING) - queued} running"
+    caption += f", {queued} queued" if queued else ""
     if board.count(FAILED):
         caption += f", {board.count(FAILED)} failed"
     if len(shown) < len(chosen):
@@ -173,7 +176,8 @@ def table(board: Board, width: int, height: int) -> Table:
         latest = _scores(progress, short=True)
         if entry.state == FAILED:
             latest = entry.message.split("\n")[0]
-        result.add_row(entry.title, entry.state, bar, epoch, rest, latest)
+        state = "queued" if entry.queued else entry.state
+        result.add_row(entry.title, state, bar, epoch, rest, latest)
     return result
 
 

@@ -21,14 +21,16 @@ class Entry:
     Attributes:
         planned: Which run.
         state: One of the words above.
+        queued: Whether an engine has it that has not begun with it yet.
         progress: What its worker told last.
         message: Why it failed.
-        began: When its worker was started, in seconds of `time.monotonic`.
+        began: When its worker was started, or what we know of that, in seconds of `time.monotonic`.
         seconds: How long its worker took.
     """
 
     planned: Planned
     state: str = WAITING
+    queued: bool = False
     progress: Mapping[str, Any] = field(default_factory=dict)
     message: str = ""
     began: float = 0.0
@@ -38,6 +40,12 @@ class Entry:
     def title(self) -> str:
         """The run in words."""
         return f"{self.planned.variant.label}, seed {self.planned.seed}"
+
+    def heard(self, progress: Mapping[str, Any]) -> None:
+        """Take note of what its worker has told, if anything."""
+        if progress and self.queued:
+            self.queued, self.began = False, time.monotonic()
+        self.progress = progress or self.progress
 
     @property
     def part(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from graphspec.language.studies import Match, Study
 from graphspec.ops import plugins
 from graphspec.study import engines, ledger, matching, plan, report
 from graphspec.study import variants as variants_
-from graphspec.study.board import DONE, FAILED, FINISHED, Board, Unwatched, Watcher
+from graphspec.study.board import DONE, FAILED, FINISHED, INTERRUPTED, Board, Unwatched, Watcher
 from graphspec.study.comparison import Comparison, Entry, compare
 from graphspec.study.plan import Plan
 from graphspec.study.runner import Runner
@@ -145,20 +145,18 @@ def conduct(
     Raises:
         SpecError: See `run_study`; ``run-exists`` if another process is at work on the study.
     """
-    found, base, notes = _compared(asked)
-    with _locked(folder):
-        if asked.tree is None:
-            plan.write(asked, folder)
-        runs = ledger.planned(found, asked.study.all_seeds, folder, watcher.warning)
-        limit = hours if hours is not None else asked.study.budget.hours
-        seconds = None if limit is None else 3600 * limit
-        names = tuple(each.name for each in plugins.loaded() if not each.package)
-        runner = Runner(runs, folder, engine, watcher, names, seconds)
-        try:
+    with closing(engine):
+        found, base, notes = _compared(asked)
+        with _locked(folder):
+            if asked.tree is None:
+                plan.write(asked, folder)
+            runs = ledger.planned(found, asked.study.all_seeds, folder, watcher.warning)
+            limit = hours if hours is not None else asked.study.budget.hours
+            seconds = None if limit is None else 3600 * limit
+            names = tuple(each.name for each in plugins.loaded() if not each.package)
+            runner = Runner(runs, folder, engine, watcher, names, seconds)
             runner.run([*notes, *_doubles(runs)])
-        finally:
-            engine.close()
-        return _concluded(asked, folder, runner, base, notes, commands)
+            return _concluded(asked, folder, runner, base, notes, commands)
 
 
 def _section(content: Mapping[str, Any]) -> Study:
@@ -212,7 +210,8 @@ def _concluded(
     """Compare what is done and write the report."""
     board = runner.board
     failures = {entry.title: entry.message for entry in board.entries if entry.state == FAILED}
-    status = "failed" if failures else "finished"
+    cut = any(entry.state == INTERRUPTED for entry in board.entries)  # a cluster may do so
+    status = "failed" if failures else "interrupted" if cut else "finished"
     if runner.interrupted or runner.out_of_time:
         status = "interrupted" if runner.interrupted else "out of time"
     done = [entry for entry in board.entries if entry.state in (DONE, FINISHED)]

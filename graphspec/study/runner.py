@@ -133,7 +133,7 @@ class Runner:
         )
         write_text(job.spec, run.spec.resolved_yaml())
         entry.began = time.monotonic()
-        entry.state = RUNNING
+        entry.state, entry.queued = RUNNING, self._engine.queues
         handle = following.begin(self._engine, job, self._watcher.warning)
         self._working.append(_Working(entry, job, handle))
         self._watcher.changed(self.board, entry)
@@ -150,13 +150,14 @@ class Runner:
         if now - self._ticked >= TICK_S:
             self._ticked = now
             for each in self._working:
-                each.entry.progress = jobs.read(each.job.progress) or each.entry.progress
+                each.entry.heard(jobs.read(each.job.progress))
             self._watcher.tick(self.board)
 
     def _end(self, work: _Working, code: int) -> None:
         outcome = Outcome.of(work.job, code)
         entry = work.entry
-        entry.progress = jobs.read(work.job.progress) or entry.progress
+        entry.heard(jobs.read(work.job.progress))
+        entry.queued = False
         entry.state = {"finished": FINISHED, "interrupted": INTERRUPTED}.get(outcome.status, FAILED)
         entry.message = outcome.message
         entry.seconds = time.monotonic() - entry.began

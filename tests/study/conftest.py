@@ -84,6 +84,7 @@ class Here:
 
     name = "here"
     threads = 1
+    queues = False
 
     def __init__(self, before: Callable[[Job], None] | None = None) -> None:
         self.slots: int | None = 1

@@ -53,6 +53,7 @@ class Pretenders:
     slots: int | None = 2
     threads: int = 1
     name: str = "pretenders"
+    queues: bool = False
     looks: int = 2
     stubborn: bool = False
 
@@ -111,6 +112,23 @@ def test_an_engine_with_a_queue_gets_all_at_once(there: Path) -> None:
     engine = Pretenders(slots=None)
     made(engine).run()
     assert engine.most == 6
+
+
+def test_a_run_is_queued_until_its_worker_tells_of_itself(there: Path) -> None:
+    engine = Pretenders(slots=None, queues=True, looks=6)
+    seen: list[tuple[bool, ...]] = []
+
+    class Looking(Notes):
+        def tick(self, board: Board) -> None:
+            seen.append(tuple(entry.queued for entry in board.entries[:2]))
+            if len(seen) == 2:
+                engine.jobs[1].progress.write_text('{"host": "node7"}')
+
+    run = made(engine, Looking())
+    run.run()
+    assert seen[0] == seen[1] == (True, True)
+    assert seen[2] == (True, False)
+    assert not any(entry.queued for entry in run.board.entries)
 
 
 def test_ctrl_c_asks_the_workers_to_stop_and_starts_no_more(there: Path) -> None:

@@ -31,11 +31,13 @@ class Engine(Protocol):
         name: As ``--engine`` names it.
         slots: How many runs it takes at a time; None: all, as it has a queue of its own.
         threads: Threads of each run.
+        queues: Whether runs may wait in a queue of its own before they begin.
     """
 
     name: str
     slots: int | None
     threads: int
+    queues: bool
 
     def start(self, job: Job) -> Handle:
         """Begin with a run; its description is written already."""

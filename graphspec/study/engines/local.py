@@ -31,6 +31,7 @@ class Local:
     """
 
     name = "local"
+    queues = False
 
     def __init__(self, jobs: int | None = None) -> None:
         """Prepare.

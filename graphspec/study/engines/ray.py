@@ -43,6 +43,7 @@ class Ray:
     """
 
     name = "ray"
+    queues = True
 
     def __init__(self, jobs: int | None = None, given: Mapping[str, str] | None = None) -> None:
         """Connect to the cluster.

@@ -101,6 +101,7 @@ class Slurm:
     """
 
     name = "slurm"
+    queues = True
 
     def __init__(self, jobs: int | None = None, given: Mapping[str, str] | None = None) -> None:
         """Prepare.

@@ -21,7 +21,7 @@ from tests.study.conftest import Ended
 class Counting:
     """An engine that counts."""
 
-    name, slots, threads = "counting", None, 1
+    name, slots, threads, queues = "counting", None, 1, True
 
     def __init__(self) -> None:
         self.started = 0
