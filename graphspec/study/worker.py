@@ -69,6 +69,9 @@ class Teller:
         """Tell what the epoch reached."""
         for record in records:
             print(record, flush=True)
+            if record["split"] == "train":  # steps of short epochs are not told of
+                epoch = int(record["epoch"])
+                self._state |= {"epoch": epoch, "done": epoch / self._state["epochs"]}
             if record["split"] in ("validation", "test"):
                 self._state["scores"] = record
         self._tell()
