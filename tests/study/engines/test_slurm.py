@@ -30,11 +30,11 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def cluster(program: Program, monkeypatch: pytest.MonkeyPatch) -> Program:
+def cluster(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     """A Slurm that takes jobs and never starts one."""
     monkeypatch.setattr(remote, "LOOK_S", 0.0)
     program("srun", "")
-    program("sbatch", 'cp "$1" sent.sh; echo "Submitted batch job 7"')
+    program("sbatch", f'cp "$1" {tmp_path}/sent.sh; echo "Submitted batch job 7"')
     program("squeue", 'echo "7 PENDING"')
     program("scancel", "")
     program("scontrol", "exit 1")
@@ -48,10 +48,7 @@ def calls(folder: Path, name: str) -> list[str]:
     return [line for line in lines if line.split()[0] == name]
 
 
-def test_options_become_those_of_sbatch(
-    cluster: Program, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_options_become_those_of_sbatch(cluster: Program, job: Job, tmp_path: Path) -> None:
     given = {
         "partition": "gpu",
         "time": "1-12:00",
