@@ -5,7 +5,7 @@ Names that only torch knows (optimizers, schedules, their arguments) are checked
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -160,6 +160,8 @@ class EarlyStopping(Section):
 
     A number alone is the `patience`, a text the `metric`, `true` means the defaults.
     """
+
+    elsewhere: ClassVar[dict[str, str]] = {"monitor": "`metric`"}
 
     metric: Names = "train/loss"
     """What is watched: `train/loss`, `validation/fine/top1`, an expression, or a list of them."""

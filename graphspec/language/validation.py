@@ -162,7 +162,18 @@ class _Context:
         at = self.tree.locate(path[:-1]) if path[:-1] else self.place
         of = f" of `{self.owner}`" if self.owner else ""
         message = f"the {self.codes.word.removesuffix('s')} `{_dotted(path)}`{of} is missing"
-        self.sink.error(self.codes.missing, at, message, _help(self.model, path))
+        instead = self._instead(path)
+        hint = f"write `{path[-1]}` instead of `{instead}`" if instead else None
+        self.sink.error(self.codes.missing, at, message, hint or _help(self.model, path))
+
+    def _instead(self, path: tuple[str | int, ...]) -> str | None:
+        """Return the key that probably stands for a missing one, where any key may stand."""
+        parent = _at(self.tree, path[:-1])
+        given = parent.plain() if parent is not None else None
+        if not isinstance(given, dict):
+            return None
+        fields = _field_names(self.model, path[:-1])
+        return suggest(str(path[-1]), [str(key) for key in given if key not in fields])
 
     def _wrong(self, path: tuple[str | int, ...], items: list[Any]) -> None:
         value = _at(self.tree, path)
@@ -175,7 +186,7 @@ class _Context:
         if all(_is_type_error(each["type"]) for each in items) and expected:
             message = f"{subject} takes {expected}, got {shown}"
             hint = apart or _type_hint(value, expected)
-            if hint is None and expected == "a mapping":
+            if hint is None and expected in _MAPPINGS:
                 hint = _help(self.model, path)
             self.sink.error(self.codes.type, span, message, hint)
             return
@@ -342,6 +353,9 @@ def _help(model: type[BaseModel], path: tuple[str | int, ...]) -> str | None:
     return None
 
 
+_MAPPINGS = ("a mapping", "a mapping or null", "a list of mappings")
+"""What a value may have to be that is better explained by what its key is for."""
+
 _WORDS: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
@@ -367,7 +381,7 @@ def type_text(annotation: Any, plural: bool = False) -> str:
             inner = type_text(get_args(choice)[0], plural=True)
             words.append(f"{'lists' if plural else 'a list'} of {inner}")
         elif dict in (choice, get_origin(choice)) or _is_model(choice):
-            words.append("a mapping")
+            words.append("mappings" if plural else "a mapping")
     unique = list(dict.fromkeys(words))
     if "a number" in unique and "a whole number" in unique:
         unique.remove("a whole number")

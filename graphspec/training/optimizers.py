@@ -34,6 +34,8 @@ _OURS = {"params": None, "lr": "train.lr", "fused": "train.fused"}
 
 _WAYS = ("fused", "foreach", "capturable", "differentiable", "params")
 """Arguments of a constructor that are not for one group of parameters alone."""
+_NO_LIST = ("not subscriptable", "not iterable", "cannot unpack", "has no len")
+"""Parts of what Python says of a number where a list is wanted."""
 _GROUP_KEYS = ("nodes", "freeze", "unfreeze_at", "freeze_at")
 
 
@@ -218,11 +220,18 @@ def objection(error: Exception, arguments: Mapping[str, Any]) -> str:
     """Return what an error of torch says against arguments, in a line.
 
     A comparison or a sum of a text with a number fails inside torch, in words of its code; then it
-    is said which value is no number.
+    is said which value is no number, and so it is of a number in the place of a list and the like.
     """
     wrong = [value for value in arguments.values() if isinstance(value, str)]
     if isinstance(error, TypeError) and wrong:
         return f"a text such as `{wrong[0]}` is not what it takes"
     if isinstance(error, TypeError) and None in arguments.values():
         return "it cannot be null"
+    text = str(error)
+    if isinstance(error, TypeError) and any(each in text for each in _NO_LIST):
+        return "it takes a list"
+    if isinstance(error, IndexError) or "not enough values to unpack" in text:
+        return "the list is too short"
+    if isinstance(error, ZeroDivisionError):
+        return "it cannot be 0"
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
