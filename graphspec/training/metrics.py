@@ -16,8 +16,9 @@ from graphspec.training.gauges import Gauges
 from graphspec.training.losses import Losses
 from graphspec.training.statistics import statistics
 
-_PENDING_LIMIT = 1 << 19
-"""Outputs that are kept before they are counted: 2 MiB in float32, which a cache still holds."""
+_PENDING_LIMIT = 1 << 20
+"""Outputs that are kept before they are counted: 4 MiB in float32. What a count costs hardly depends
+on how many there are."""
 
 
 def _running(task: TaskSpec) -> list[str]:
