@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -46,8 +48,15 @@ class Cluster:
         self.address = self._nodes.address
 
     def lose_a_node(self) -> None:
-        """Kill the second node as if its power were gone."""
+        """Kill the second node and all that runs on it, as if its power were gone."""
+        raylet = self._second.all_processes["raylet"][0].process.pid
+        running = psutil.Process(raylet).children(recursive=True)
+        for process in running:
+            process.suspend()  # none of them has time for a checkpoint
         self._nodes.remove_node(self._second, allow_graceful=False)
+        for process in running:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def end(self) -> None:
         """Stop what is left."""
@@ -109,7 +118,7 @@ def test_a_study_on_two_nodes_is_the_same_to_the_bit(there: Any, cluster: Cluste
 
 
 def test_runs_are_stopped_and_lost_and_go_on_to_the_same_bits(there: Any, cluster: Cluster) -> None:
-    section = {"specs": ["shared.yaml"], "seeds": 3, "budget": {"epochs": 400}}
+    section = {"specs": ["shared.yaml"], "seeds": 3, "budget": {"epochs": 300}}
     given = {"address": cluster.address}
     pressing = Acting(lambda: os.kill(os.getpid(), signal.SIGINT))
     result = conducted(Ray(None, given), "ray", pressing, **section)
