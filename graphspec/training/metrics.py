@@ -17,8 +17,8 @@ from graphspec.training.losses import Losses
 from graphspec.training.statistics import statistics
 
 _PENDING_LIMIT = 1 << 20
-"""Outputs that are kept before they are counted: 4 MiB in float32. What a count costs hardly depends
-on how many there are."""
+"""Outputs that are kept before they are counted: 4 MiB in float32. What a count costs depends more
+on how often than on how many."""
 
 
 def _running(task: TaskSpec) -> list[str]:
