@@ -5,7 +5,7 @@ This is the one part of a comparison that needs torch: shapes are inferred on th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,9 @@ def of(result: Result) -> Cost | None:
 
     path = result.entry.folder / folder.SPEC
     try:
-        graph = compiler.analyze(compiler.load(path, _recorded(result)))
+        spec = compiler.load(path)
+        borrowed = {name for name, task in spec.tasks.items() if task.labels is not None}
+        graph = compiler.analyze(compiler.load(spec, _recorded(result, borrowed)))
         flops = analysis.analyse(graph).flops
     except (SpecError, KeyError, TypeError, AttributeError):
         return None  # a plugin that is not loaded, or a record of another version
@@ -48,11 +50,18 @@ def of(result: Result) -> Cost | None:
     return Cost(flops, sum(count for tasks, count in by_tasks.items() if len(tasks) > 1))
 
 
-def _recorded(result: Result) -> dict[str, Any]:
-    """Return overrides that state inputs and tasks instead of a data set."""
+def _recorded(result: Result, borrowed: Collection[str]) -> dict[str, Any]:
+    """Return overrides that state inputs and tasks instead of a data set.
+
+    Args:
+        result: The run.
+        borrowed: Tasks with the labels of another, which say enough themselves.
+    """
     signature: Mapping[str, Any] = result.environment["data"]["signature"]
     changes: dict[str, Any] = {"data": None, "inputs": signature["inputs"]}
     for name, task in signature["tasks"].items():
+        if name in borrowed:
+            continue
         changes[f"tasks.{name}.type"] = task["type"]
         if task["classes"]:
             changes[f"tasks.{name}.classes"] = task["classes"]

@@ -11,8 +11,8 @@ from graphspec.study.figures.canvas import BETTER, PALETTE, WORSE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLUMNS = 3
-_PANEL_INCHES = 2.35
+_COLUMNS = 4
+_PANEL_INCHES = 2.0
 _ROW_INCHES = 0.27
 _LOOKS = {Verdict.BETTER: (BETTER, "^"), Verdict.WORSE: (WORSE, "v")}
 
