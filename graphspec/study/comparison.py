@@ -185,7 +185,28 @@ def _remarks(variants: Sequence[Variant], baseline: str, split: str) -> list[str
     }
     if len(machines) > 1:
         found.append("the runs were made on different machines or devices: times do not compare")
-    return found
+    return [*found, *filter(None, map(_early, variants))]
+
+
+def _early(variant: Variant) -> str | None:
+    """Return that all runs of a variant are judged by the weights of an early epoch, if so.
+
+    What chooses the weights may have turned for the worse there while some task went on learning.
+    """
+    summaries = [result.summary for result in variant.results.values()]
+    chosen = [(summary.get("best") or {}).get("epoch") for summary in summaries]
+    if not all(
+        epoch is not None and 2 * epoch < summary["epochs"]
+        for epoch, summary in zip(chosen, summaries, strict=True)
+    ):
+        return None
+    epochs = max(summary["epochs"] for summary in summaries)
+    at = " or ".join(map(str, sorted(set(chosen))))
+    metric = summaries[0]["best"]["metric"]
+    return (
+        f"{variant.name} is judged by the weights of epoch {at} of {epochs}, where {metric} was "
+        "best; its curves tell how each task went on"
+    )
 
 
 def _seeds(numbers: Sequence[int]) -> str:

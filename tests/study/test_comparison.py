@@ -227,3 +227,18 @@ def test_consistency_is_a_question_of_its_own(tmp_path: Path) -> None:
     assert (cell.verdict, cell.metric.family) == (Verdict.BETTER, "consistency")
     assert cell.p == cell.paired.p if cell.paired else False
     assert answer.headline(found).endswith("But shared is better in consistency of fine.")
+
+
+def test_weights_of_an_early_epoch_are_told(tmp_path: Path) -> None:
+    entries = []
+    for name, best in (("arch1", 9), ("early", 1), ("once", 1)):
+        for seed in (0, 1):
+            epoch = 9 if (name, seed) == ("once", 1) else best
+            summary = {"epochs": 10, "best": {"metric": "validation/loss", "epoch": epoch}}
+            path = make(tmp_path / f"{name}-{seed}", name, seed, summary=summary)
+            entries.append(Entry(name, seed, path))
+    told = compare(entries, "arch1").remarks
+    assert told == (
+        "early is judged by the weights of epoch 1 of 10, where validation/loss was best; its "
+        "curves tell how each task went on",
+    )
