@@ -194,10 +194,9 @@ def _early(variant: Variant) -> str | None:
     What chooses the weights may have turned for the worse there while some task went on learning.
     """
     summaries = [result.summary for result in variant.results.values()]
-    chosen = [(summary.get("best") or {}).get("epoch") for summary in summaries]
+    chosen = [int((summary.get("best") or {}).get("epoch") or 0) for summary in summaries]
     if not all(
-        epoch is not None and 2 * epoch < summary["epochs"]
-        for epoch, summary in zip(chosen, summaries, strict=True)
+        0 < 2 * epoch < summary["epochs"] for epoch, summary in zip(chosen, summaries, strict=True)
     ):
         return None
     epochs = max(summary["epochs"] for summary in summaries)

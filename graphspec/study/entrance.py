@@ -223,12 +223,11 @@ def _concluded(
     waiting = len(board.entries) - len(done) - len(failures)
     if waiting:
         told.append(f"{waiting} of {len(board.entries)} runs are not done yet.")
-    if asked.study.description:
-        told.insert(0, asked.study.description)
     written = report.write(
         comparison,
         folder,
         title=asked.study.name or "Study of " + ", ".join(_stems(asked)),
+        question=asked.study.description,
         notes=told,
         commands=commands or [f"graphspec study {folder}"],
         failures=failures,

@@ -78,6 +78,7 @@ def write(
     folder: Path,
     *,
     title: str,
+    question: str = "",
     notes: Sequence[str] = (),
     commands: Sequence[str] = (),
     failures: Mapping[str, str] | None = None,
@@ -88,6 +89,7 @@ def write(
         comparison: The comparison.
         folder: Where to; it is made if it is not there.
         title: What the report is called.
+        question: What is asked, in a sentence or two.
         notes: What its reader should know first, a sentence each.
         commands: The commands that made the runs; none for those that the runs have recorded.
         failures: Runs that failed, with why.
@@ -102,7 +104,8 @@ def write(
     found = comparison
     known = {variant.name: costs.of(variant.first) for variant in found.variants}
     pictures = illustrations(found, known)
-    told = _told(found, known, title, notes, commands, failures or {})
+    told = _told(found, known, notes, commands, failures or {})
+    told |= {"title": title, "question": question}
     page = _page(found, pictures, told)
     text = _markdown(found, pictures, told)
     return _written(folder, found, known, pictures, page, text)
@@ -143,7 +146,6 @@ def _written(
 def _told(
     found: Comparison,
     known: Mapping[str, Cost | None],
-    title: str,
     notes: Sequence[str],
     commands: Sequence[str],
     failures: Mapping[str, str],
@@ -153,11 +155,10 @@ def _told(
     further = [table for task in tasks for table in tables.others(found, task, of_hierarchy=False)]
     kin = [table for task in tasks for table in tables.others(found, task, of_hierarchy=True)]
     return {
-        "title": title,
         "found": found,
         "headline": answer.headline(found),
         "paragraphs": answer.paragraphs(found),
-        "notes": [*notes, *found.remarks],
+        "notes": [text.rstrip(".") for text in (*notes, *found.remarks)],
         "failures": failures,
         "warnings": provenance.warnings(found),
         "overview": tables.overview(found, known),
@@ -223,7 +224,8 @@ def _markdown(
 ) -> str:
     """Return the report as Markdown."""
     safe = tables.escaped
-    parts = [f"# {safe(told['title'])}", f"**{safe(told['headline'])}**"]
+    parts = [f"# {safe(told['title'])}", safe(told["question"]), f"**{safe(told['headline'])}**"]
+    parts = [part for part in parts if part]
     for paragraph in told["paragraphs"]:
         parts += [f"**{safe(paragraph.heading)}.** {safe(' '.join(paragraph.sentences))}"]
     told_of = [*told["notes"], *(f"{name} failed: {why}" for name, why in told["failures"].items())]

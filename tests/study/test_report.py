@@ -31,7 +31,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Report:
         found,
         root / "out",
         title=f"Three {NASTY}",
-        notes=["a note <b>"],
+        question="What helps <i>most</i>?",
+        notes=["a note <b>", "a sentence."],
         commands=["graphspec study <i>"],
         failures={"arch9, seed 1": "out of memory & time"},
     )
@@ -69,6 +70,13 @@ def test_the_page_needs_nothing_else_and_runs_nothing(written: Report) -> None:
     assert "@import" not in page.text
     assert "url(" not in page.text
     assert len(page.ids) == len(set(page.ids))
+
+
+def test_question_and_notes_are_sentences(written: Report) -> None:
+    for text in (_Page(written.html.read_text()).text, written.markdown.read_text()):
+        assert "What helps" in text
+        assert text.index("What helps") < text.index("a sentence")
+        assert "a sentence.." not in text
 
 
 def test_the_page_answers_first_and_escapes_what_users_wrote(written: Report) -> None:
