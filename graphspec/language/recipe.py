@@ -26,6 +26,12 @@ from graphspec.language.learning import (
 from graphspec.language.section import Section as Section
 from graphspec.language.section import listed
 
+OUTWARD_DATA = ("root", "memory", "workers")
+"""Keys of ``data:`` that change no batch."""
+
+OUTWARD_TRAIN = ("conflicts", "checkpoint", "loggers", "device", "in_place", "tune_allocator")
+"""Keys of ``train:`` that change no step."""
+
 
 class Train(Section):
     """The recipe."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec.errors import Code, SpecError, fail
+from graphspec.language.recipe import OUTWARD_DATA, OUTWARD_TRAIN
 from graphspec.study import comparison
 from graphspec.study.comparison import Comparison, Entry
 from graphspec.study.result import is_finished
@@ -34,10 +35,11 @@ _LONGEST_TITLE = 60
 """Characters of names in the title of a report; with more it has their number."""
 
 _APART = {
-    *("train.seed", "train.device", "train.conflicts", "train.checkpoint", "train.loggers"),
-    *("train.in_place", "train.tune_allocator", "data.root", "data.memory", "data.workers"),
+    "train.seed",
+    *(f"train.{key}" for key in OUTWARD_TRAIN),
+    *(f"data.{key}" for key in OUTWARD_DATA),
 }
-"""Keys that may differ within a variant: they change no step."""
+"""Keys that may differ within a variant."""
 
 _TOPOLOGY = "topology"
 

@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec import compiler
+from graphspec.language.recipe import OUTWARD_DATA, OUTWARD_TRAIN
 from graphspec.training import folder
-from graphspec.training.resume import FREE_DATA, FREE_TRAIN
 
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
-
-_COUNTING = {"epochs", "early_stopping"}
-"""What may change when a run goes on, but makes another run of it in a comparison."""
 
 
 def identity(spec: Spec, fingerprint: str) -> str:
@@ -33,14 +30,15 @@ def identity(spec: Spec, fingerprint: str) -> str:
     Returns:
         16 hexadecimal digits.
     """
-    free = set(FREE_TRAIN) - _COUNTING
-    data = {} if spec.data is None else spec.data.model_dump(mode="json", exclude=set(FREE_DATA))
+    data: dict[str, Any] = {}
+    if spec.data is not None:
+        data = spec.data.model_dump(mode="json", exclude=set(OUTWARD_DATA))
     content: dict[str, Any] = {
         "topology": spec.hash(),
         "data": data,
         "fingerprint": fingerprint,
         "tasks": {name: task.model_dump(mode="json") for name, task in spec.tasks.items()},
-        "train": spec.train.model_dump(mode="json", exclude=free),
+        "train": spec.train.model_dump(mode="json", exclude=set(OUTWARD_TRAIN)),
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from graphspec import compiler
 from graphspec.errors import Code, fail
-from graphspec.language.recipe import Train
+from graphspec.language.recipe import OUTWARD_DATA, OUTWARD_TRAIN, Train
 from graphspec.training import checkpoint, folder, mismatch, schedules
 from graphspec.training.observer import Observer
 from graphspec.training.state import State, origin_of
@@ -23,13 +23,7 @@ from graphspec.training.state import State, origin_of
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
 
-FREE_DATA = ("root", "memory", "workers")
-"""Keys of ``data:`` that may differ from the run's: they change no batch."""
-
-FREE_TRAIN = (
-    *("epochs", "early_stopping", "conflicts", "checkpoint", "loggers", "device"),
-    *("in_place", "tune_allocator"),
-)
+_FREE_TRAIN = ("epochs", "early_stopping", *OUTWARD_TRAIN)
 """Keys of ``train:`` that may differ from the run's."""
 
 
@@ -93,7 +87,9 @@ def resumed_spec(spec: Spec | str | Path | None, run: Path, changes: Changes) ->
         new, old = _value(asked, section, key), _value(stored, section, key)
         if new == old:
             continue
-        if (section == "train" and key in FREE_TRAIN) or (section == "data" and key in FREE_DATA):
+        if (section == "train" and key in _FREE_TRAIN) or (
+            section == "data" and key in OUTWARD_DATA
+        ):
             if key == "epochs":
                 _check_length(stored.train, int(new))
             plain = new.model_dump() if isinstance(new, BaseModel) else new
