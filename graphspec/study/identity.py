@@ -2,18 +2,21 @@
 
 Two runs with the same identity give the same weights, so one of them is enough. What changes no
 step (where the data lie, the device, how often checkpoints are written) does not count, nor do
-names and descriptions.
+names and descriptions. What has its default does not either, so that a key that a later version
+adds makes no other run of one that does without it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec import compiler
 from graphspec.language.recipe import OUTWARD_DATA, OUTWARD_TRAIN
+from graphspec.language.section import Section
 from graphspec.training import folder
 
 if TYPE_CHECKING:
@@ -32,16 +35,21 @@ def identity(spec: Spec, fingerprint: str) -> str:
     """
     data: dict[str, Any] = {}
     if spec.data is not None:
-        data = spec.data.model_dump(mode="json", exclude=set(OUTWARD_DATA))
+        data = _stated(spec.data, OUTWARD_DATA)
     content: dict[str, Any] = {
         "topology": spec.hash(),
         "data": data,
         "fingerprint": fingerprint,
-        "tasks": {name: task.model_dump(mode="json") for name, task in spec.tasks.items()},
-        "train": spec.train.model_dump(mode="json", exclude=set(OUTWARD_TRAIN)),
+        "tasks": {name: said for name, task in spec.tasks.items() if (said := _stated(task))},
+        "train": _stated(spec.train, OUTWARD_TRAIN),
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _stated(section: Section, outward: Collection[str] = ()) -> dict[str, Any]:
+    """Return what a section says besides defaults."""
+    return section.model_dump(mode="json", exclude=set(outward), exclude_defaults=True)
 
 
 def of_run(path: Path) -> str:

@@ -105,7 +105,7 @@ def test_signs_are_coloured_on_a_terminal(cli: Cli, monkeypatch: pytest.MonkeyPa
     [
         (["nowhere", "tiny.yaml"], "error[file-not-found]: there is no file `nowhere`"),
         (["tiny.yaml", "."], "error[not-a-run]: `.` is not a run folder"),
-        (["tiny.yaml"], "error[bad-option]: `graphspec diff` needs a `B`"),
+        (["tiny.yaml"], "error[bad-option]: `graphspec diff` needs `B`"),
         (["tiny.yaml", "tiny.yaml", "-o", "x.pdf"], "error[bad-option]: `x.pdf` does not say how"),
         (["tiny.yaml", "tiny.yaml", "-o", "no/x.dot"], "error[cannot-write]: cannot write the"),
         (["tiny.yaml", "tiny.yaml", "--tasks", "fin"], "error[unknown-task]: no head predicts"),
