@@ -16,10 +16,10 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $(STAMP)
 
-demo: $(STAMP) ## train arch5 on the bundled images; then arch1 and arch5 from three seeds, compared
+demo: $(STAMP) ## train arch5 on the bundled images; then arch1 and arch5 from two seeds, compared
 	$(BIN)/graphspec train specs/arch5.yaml --data fashion-mini --set width=16 --epochs 8
 	$(BIN)/graphspec study specs/arch1.yaml specs/arch5.yaml --data fashion-mini --set width=8 \
-	  --set train.lr=2e-3 --epochs 4 --seeds 3 --out studies/demo
+	  --set train.lr=2e-3 --epochs 3 --seeds 2 --out studies/demo
 
 test: $(STAMP) ## run the fast tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow and not cifar100"
