@@ -105,13 +105,14 @@ def command(
         tasks=split(tasks),
     )
     terminal.report(found.warnings)
+    # The file first: a reader that goes away, as `head` does, ends what is printed.
+    path = None if out is None else found.render(out, depth)
     if form is Format.JSON:
         print(json.dumps(found.plain(), indent=2, ensure_ascii=False), flush=True)
     else:
         colour = terminal.coloured(sys.stdout)
         print("\n".join(_shown(line, colour) for line in found.lines()), flush=True)
-    if out is not None:
-        path = found.render(out, depth)
+    if path is not None:
         if form is Format.JSON:
             terminal.remark(str(path))
         else:
