@@ -14,6 +14,7 @@ from typing import Any
 
 from graphspec.backends.wording import count_text
 from graphspec.cli import terminal
+from graphspec.cli.printer import Printer
 from graphspec.training.measures import found, measure
 from graphspec.training.observer import Header, Observer, Progress, Record
 from graphspec.training.summary import duration
@@ -35,13 +36,13 @@ def watching() -> Iterator[Observer]:
         bar.close()
 
 
-class Lines:
+class Lines(Printer):
     """An observer that prints a line for each epoch and split."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._epochs = 0
         self._unit = "images"
-        self._warned: set[str] = set()
         self._told = time.monotonic()
 
     def reading(self, done: int, total: int) -> None:
@@ -69,24 +70,8 @@ class Lines:
         for record in records:
             self._print(record_line(record, self._epochs, self._unit))
 
-    def warning(self, text: str) -> None:
-        """Print a warning on stderr, once."""
-        if text in self._warned:
-            return
-        self._warned.add(text)
-        try:
-            terminal.remark(text, "warning")
-        except OSError:
-            return
-
     def end(self, summary: Mapping[str, Any]) -> None:
         """Print nothing: the command prints the summary."""
-
-    def _print(self, line: str) -> None:
-        try:
-            print(line, flush=True)
-        except OSError:
-            return
 
 
 class Bar(Lines):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from graphspec.cli import terminal
+from graphspec.cli.printer import Printer
 from graphspec.cli.progress import clock, scores_text
 from graphspec.study.board import (
     DONE,
@@ -44,11 +45,8 @@ def following() -> Iterator[Watcher]:
         live.close()
 
 
-class Lines:
+class Lines(Printer):
     """A watcher that prints a line when a run begins or ends."""
-
-    def __init__(self) -> None:
-        self._warned: set[str] = set()
 
     def begin(self, board: Board, notes: Sequence[str]) -> None:
         """Print what is going to happen."""
@@ -62,21 +60,6 @@ class Lines:
     def changed(self, board: Board, entry: Entry) -> None:
         """Print what a run does now."""
         self._print(event(board, entry))
-
-    def warning(self, text: str) -> None:
-        """Print a warning on stderr, once."""
-        if text not in self._warned:
-            self._warned.add(text)
-            try:
-                terminal.remark(text, "warning")
-            except OSError:
-                return
-
-    def _print(self, text: str) -> None:
-        try:
-            print(text, flush=True)
-        except OSError:
-            return
 
 
 class LiveTable(Lines):

@@ -114,15 +114,6 @@ def _title(found: Comparison) -> str:
     return f"{names} on {found.data[0]}"
 
 
-def entries_of(runs: Iterable[str | Path]) -> list[Entry]:
-    """Return the finished runs in some folders with their variants and seeds; see `gather`.
-
-    Raises:
-        SpecError: ``not-a-run`` if a folder is none, and holds none.
-    """
-    return list(gather(runs).entries)
-
-
 def gather(runs: Iterable[str | Path]) -> Gathered:
     """Find the finished runs in some folders, and say what each is a run of.
 

@@ -12,7 +12,7 @@ import pytest
 
 from graphspec.study import report
 from graphspec.study.comparison import compare
-from graphspec.study.gathering import entries_of
+from graphspec.study.gathering import gather
 from tests.study.run_folders import study
 from tests.study.test_comparison import CLEAR
 
@@ -45,7 +45,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("browser")
     names = {f"a_name_that_is_rather_long_{name}": scores for name, scores in CLEAR.items()}
     study(root / "runs", CLEAR | names, description="<b>bold</b> " * 20)
-    found = compare(entries_of([root / "runs"]))
+    found = compare(gather([root / "runs"]).entries)
     return report.write(found, root / "out", title="In a browser").html
 
 

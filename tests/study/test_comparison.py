@@ -10,7 +10,7 @@ import pytest
 from graphspec.errors import SpecError
 from graphspec.study import answer
 from graphspec.study.comparison import Comparison, Entry, Verdict, compare
-from graphspec.study.gathering import entries_of
+from graphspec.study.gathering import gather
 from tests.study.run_folders import make, study
 
 CLEAR = {
@@ -23,7 +23,7 @@ CLEAR = {
 @pytest.fixture
 def clear(tmp_path: Path) -> Comparison:
     study(tmp_path, CLEAR)
-    return compare(entries_of([tmp_path]))
+    return compare(gather([tmp_path]).entries)
 
 
 def _mistake(*entries: Entry, **options: Any) -> tuple[str, str]:
@@ -79,7 +79,7 @@ def test_less_loss_is_better(tmp_path: Path) -> None:
             task = {"type": "regression", "classes": 0, "parent": None, **scores}
             changes = {"tasks": {"age": task}, "hierarchy": {}, "confusion": None}
             make(tmp_path / f"{name}{seed}", name, seed, summary=changes)
-    found = compare(entries_of([tmp_path]))
+    found = compare(gather([tmp_path]).entries)
     cell = found.cells["b", "age/mae"]
     assert cell.difference == pytest.approx(-0.99)
     assert cell.verdict is Verdict.BETTER
@@ -89,9 +89,9 @@ def test_less_loss_is_better(tmp_path: Path) -> None:
 
 def test_another_baseline(tmp_path: Path) -> None:
     study(tmp_path, CLEAR)
-    found = compare(entries_of([tmp_path]), "arch2")
+    found = compare(gather([tmp_path]).entries, "arch2")
     assert found.cells["arch1", "fine/top1"].verdict is Verdict.WORSE
-    entries = entries_of([tmp_path])
+    entries = gather([tmp_path]).entries
     assert _mistake(*entries, baseline="arch4") == (
         "bad-option",
         "no variant is called `arch4`",
@@ -101,7 +101,7 @@ def test_another_baseline(tmp_path: Path) -> None:
 def test_seeds_are_paired_and_what_is_alone_is_told(tmp_path: Path) -> None:
     study(tmp_path, {"arch1": CLEAR["arch1"], "arch2": CLEAR["arch2"][:2]})
     make(tmp_path / "more", "arch2", 7, 0.9, 0.9)
-    found = compare(entries_of([tmp_path]))
+    found = compare(gather([tmp_path]).entries)
     cell = found.cells["arch2", "fine/top1"]
     assert cell.paired is not None
     assert list(cell.paired.differences) == [0, 1]
@@ -113,7 +113,7 @@ def test_seeds_are_paired_and_what_is_alone_is_told(tmp_path: Path) -> None:
 
 def test_one_seed_has_no_interval_and_says_so(tmp_path: Path) -> None:
     study(tmp_path, {"arch1": [(0.5, 0.7)], "arch2": [(0.6, 0.6)]})
-    found = compare(entries_of([tmp_path]))
+    found = compare(gather([tmp_path]).entries)
     cell = found.cells["arch2", "fine/top1"]
     assert (cell.interval, cell.p, cell.verdict) == (None, None, Verdict.UNTESTED)
     assert found.families["tasks"] == 0
@@ -125,14 +125,14 @@ def test_one_seed_has_no_interval_and_says_so(tmp_path: Path) -> None:
 def test_no_seed_in_common(tmp_path: Path) -> None:
     make(tmp_path / "a", "arch1", 0)
     make(tmp_path / "b", "arch2", 1)
-    found = compare(entries_of([tmp_path]))
+    found = compare(gather([tmp_path]).entries)
     assert found.cells["arch2", "fine/top1"].paired is None
     assert found.remarks == ("arch2 has no seed in common with arch1: it is not paired",)
 
 
 def test_a_variant_alone(tmp_path: Path) -> None:
     study(tmp_path, {"arch1": CLEAR["arch1"]})
-    found = compare(entries_of([tmp_path]))
+    found = compare(gather([tmp_path]).entries)
     assert answer.headline(found) == "There is one variant, arch1: nothing to compare it with."
     assert found.delta is None
     assert [p.heading for p in answer.paragraphs(found)] == ["coarse top-1", "fine top-1"]
@@ -142,7 +142,7 @@ def test_a_variant_of_one_task_is_compared_on_that(tmp_path: Path) -> None:
     study(tmp_path, {"both": CLEAR["arch1"]})
     for seed in range(3):
         make(tmp_path / f"single{seed}", "single", seed, 0.6, tasks=("fine",))
-    found = compare(entries_of([tmp_path]))
+    found = compare(gather([tmp_path]).entries)
     assert found.cells["single", "fine/top1"].verdict is not Verdict.UNTESTED
     assert ("single", "coarse/top1") not in found.cells
     assert ("single", "delta_p") not in found.cells
@@ -192,7 +192,7 @@ def test_unfinished_damaged_and_repeated_runs_are_all_told(tmp_path: Path) -> No
 
 def test_without_a_test_split_validation_counts_and_is_told(tmp_path: Path) -> None:
     study(tmp_path, {"arch1": CLEAR["arch1"], "arch2": CLEAR["arch2"]}, splits=("validation",))
-    found = compare(entries_of([tmp_path]))
+    found = compare(gather([tmp_path]).entries)
     assert found.split == "validation"
     assert found.remarks[0].startswith("not all runs have a test split")
 
@@ -221,7 +221,7 @@ def test_consistency_is_a_question_of_its_own(tmp_path: Path) -> None:
             path.write_text(
                 path.read_text().replace('"consistency": 0.9', f'"consistency": {share}')
             )
-    found = compare(entries_of([tmp_path]))
+    found = compare(gather([tmp_path]).entries)
     assert found.families == {"tasks": 2, "consistency": 1, "delta_p": 1}
     cell = found.cells["shared", "fine/consistency"]
     assert (cell.verdict, cell.metric.family) == (Verdict.BETTER, "consistency")

@@ -13,7 +13,7 @@ from graphspec.errors import SpecError
 from graphspec.study import report
 from graphspec.study.comparison import compare
 from graphspec.study.figures.tradeoffs import front
-from graphspec.study.gathering import entries_of
+from graphspec.study.gathering import gather
 from graphspec.study.report import Report
 from graphspec.study.spreadsheet import COLUMNS
 from tests.study.run_folders import make, study
@@ -26,7 +26,7 @@ NASTY = "<script>alert('x')</script> & | `code` \"quoted\" ünï"
 def written(tmp_path_factory: pytest.TempPathFactory) -> Report:
     root = tmp_path_factory.mktemp("report")
     study(root / "runs", CLEAR, description=NASTY)
-    found = compare(entries_of([root / "runs"]))
+    found = compare(gather([root / "runs"]).entries)
     return report.write(
         found,
         root / "out",
@@ -139,7 +139,7 @@ def test_the_comparison_has_a_line_for_each_variant_and_metric(written: Report) 
 
 
 def test_writing_again_gives_the_same_pictures(written: Report, tmp_path: Path) -> None:
-    found = compare(entries_of([written.folder.parent / "runs"]))
+    found = compare(gather([written.folder.parent / "runs"]).entries)
     again = report.write(found, tmp_path / "out", title="Again")
     for one, other in zip(written.figures, again.figures, strict=True):
         assert one.read_text() == other.read_text()
@@ -149,7 +149,7 @@ def test_writing_again_gives_the_same_pictures(written: Report, tmp_path: Path) 
 def test_a_run_keeps_its_own_report(tmp_path: Path) -> None:
     run = make(tmp_path / "run")
     with pytest.raises(SpecError) as caught:
-        report.write(compare(entries_of([run])), run, title="x")
+        report.write(compare(gather([run]).entries), run, title="x")
     assert caught.value.diagnostics[0].code.value == "run-exists"
 
 
@@ -160,7 +160,7 @@ def test_one_run_alone_is_a_report_too(tmp_path: Path) -> None:
     run = make(tmp_path / "run", conflicts=False, splits=("test",), summary=changes)
     (run / "graph.svg").unlink()
     (run / "metrics.jsonl").write_text("")
-    found = report.write(compare(entries_of([run])), tmp_path / "out", title="One")
+    found = report.write(compare(gather([run]).entries), tmp_path / "out", title="One")
     assert [path.stem for path in found.figures] == ["seeds", "tradeoffs"]
     assert "There is one variant, arch1" in found.html.read_text()
 
