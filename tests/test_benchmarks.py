@@ -23,7 +23,10 @@ def test_train_speed() -> None:
     assert run.returncode in (0, 1), run.stderr
     assert "Traceback" not in run.stderr
     assert "arch5, width 8, 292,696 parameters: 4 rounds of 600 made-up images" in run.stdout
-    for name in ("graphspec train", "plain loop", "plain loop, 2 data workers", "hand-tuned loop"):
+    in_bf16 = "graphspec train, precision=bf16"
+    plain = "plain loop", "plain loop, 2 data workers"
+    for name in ("graphspec train", in_bf16, *plain, "hand-tuned loop"):
         assert f"\n{name}  " in run.stdout
+    assert "width 8: a step is 1.5 GFLOP" in run.stdout
     assert "does not learn" not in run.stdout
     assert "parameters, ours" not in run.stdout

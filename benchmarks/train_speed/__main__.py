@@ -25,6 +25,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.train_speed import arithmetic
 from benchmarks.train_speed.contest import BATCH, Result, Settings, write_images
 from benchmarks.train_speed.worker import CONTESTANTS, Worker
 
@@ -71,7 +72,7 @@ def compete(
 
 def table(found: Mapping[str, Sequence[Result]], images: int, clock: str) -> list[str]:
     """Return the lines of the table: speeds, ratios to ours, memory, loss."""
-    head = f"{'':28}{'images/s':>10}{'ms a step':>11}{'ratio':>8}{'lowest':>9}{'highest':>9}"
+    head = f"{'':32}{'images/s':>10}{'ms a step':>11}{'ratio':>8}{'lowest':>9}{'highest':>9}"
     lines = [head + f"{'memory':>11}{'loss':>16}"]
     for name, results in found.items():
         timed = results[1:]
@@ -80,7 +81,7 @@ def table(found: Mapping[str, Sequence[Result]], images: int, clock: str) -> lis
         memory = f"{max(each.memory for each in results) / 2**20:,.0f} MiB"
         loss = f"{results[0].loss:.2f} to {results[-1].loss:.2f}"
         lines.append(
-            f"{CONTESTANTS[name].words:28}{images / seconds:>10,.0f}"
+            f"{CONTESTANTS[name].words:32}{images / seconds:>10,.0f}"
             f"{1e3 * seconds * BATCH / images:>11,.1f}{statistics.median(against):>8.2f}"
             f"{min(against):>9.2f}{max(against):>9.2f}{memory:>11}{loss:>16}"
         )
@@ -162,6 +163,10 @@ def main() -> int:
         wrong += [
             f"width {width}: {text}" for text in verdicts(found, parameters, wide, options.clock)
         ]
+    print()
+    for width in options.width:
+        # last, as a process that is started has at least the peak memory that this one had before
+        print(f"width {width}: {arithmetic.words(width, options.threads)}")
     print("\n".join(["", *wrong]) if wrong else "\nall as it must be", flush=True)
     return int(bool(wrong))
 

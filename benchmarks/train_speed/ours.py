@@ -52,7 +52,7 @@ class Rounds:
             raise Over
 
 
-def run(settings: Settings, turn: Turn) -> None:
+def run(settings: Settings, turn: Turn, precision: str = "float32") -> None:
     """Train arch5 as it is shipped, an epoch at each turn, without validation."""
     overrides = {
         "width": settings.width,
@@ -65,6 +65,7 @@ def run(settings: Settings, turn: Turn) -> None:
         "tasks.fine.classes": FINE,
         "tasks.coarse.classes": COARSE,
         "train.early_stopping": None,
+        "train.precision": precision,
     }
     with watching() as shown, contextlib.suppress(Over):
         graphspec.train(
@@ -74,3 +75,8 @@ def run(settings: Settings, turn: Turn) -> None:
             overrides=overrides,
             observer=Rounds(turn, shown),
         )
+
+
+def run_in_bf16(settings: Settings, turn: Turn) -> None:
+    """Train in mixed precision, which is not the default."""
+    run(settings, turn, "bf16")

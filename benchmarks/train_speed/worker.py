@@ -44,6 +44,7 @@ class Contestant:
 
 CONTESTANTS = {
     "graphspec": Contestant("graphspec train", "ours"),
+    "bf16": Contestant("graphspec train, precision=bf16", "ours", "run_in_bf16"),
     "plain": Contestant("plain loop", "plain"),
     "workers": Contestant("plain loop, 2 data workers", "plain", "run_with_workers"),
     "tuned": Contestant("hand-tuned loop", "tuned"),
