@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from graphspec.errors import Code, Diagnostic, Sink, SpecError, fail
+from graphspec.errors import Code, Diagnostic, Sink, SpecError
 from graphspec.language import shipped, stated
 from graphspec.language.compose import Override, compose, compose_text, override, overrides_of
 from graphspec.language.models import Parsed, Spec, parse
@@ -26,7 +25,6 @@ from graphspec.language.reader import Tree
 from graphspec.language.signature import Signature
 
 if TYPE_CHECKING:
-    from graphspec.backends.figures import Sketch
     from graphspec.backends.fx import GraphModule
     from graphspec.graph.comparison import Comparison
     from graphspec.graph.ir import Graph
@@ -34,11 +32,6 @@ if TYPE_CHECKING:
 
 Overrides = Mapping[str, Any] | Sequence[Override] | None
 """Values from outside the file: paths to values, or what the command line made of its options."""
-
-
-DIAGRAM_FORMATS = ("svg", "png", "dot", "mmd")
-"""What `render` writes, by suffix: pictures, Graphviz's DOT, Mermaid."""
-
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -290,13 +283,14 @@ def render(
         SpecError: With every mistake in the spec; ``bad-option`` for another suffix;
             ``render-failed`` if the picture cannot be made; ``cannot-write``.
     """
+    from graphspec.backends import diagram
     from graphspec.graph import passes
     from graphspec.graph.ir import Graph
 
     path = Path(path)
-    kind = diagram_format(path)
+    kind = diagram.format_of(path)
     graph = spec if isinstance(spec, Graph) else check(spec).graph
-    return _written(path, draw(passes.run(passes.select(graph, tasks)), kind, depth))
+    return diagram.write(path, draw(passes.run(passes.select(graph, tasks)), kind, depth))
 
 
 def render_comparison(
@@ -316,22 +310,11 @@ def render_comparison(
     Raises:
         SpecError: As `render`.
     """
-    from graphspec.backends import overlay
+    from graphspec.backends import diagram, overlay
 
     path = Path(path)
-    kind = diagram_format(path)
-    return _written(path, _picture(overlay.overlay(comparison, labels, depth), kind))
-
-
-def _written(path: Path, content: bytes) -> Path:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        code = Code.DISK_FULL if full else Code.CANNOT_WRITE
-        reason = error.strerror or str(error)
-        raise fail(code, f"cannot write the diagram `{path}`: {reason}") from error
-    return path
+    kind = diagram.format_of(path)
+    return diagram.write(path, diagram.draw(overlay.overlay(comparison, labels, depth), kind))
 
 
 @_without_collecting
@@ -395,39 +378,14 @@ def eject(
 
 
 def draw(graph: Graph, kind: str, depth: int | None = None) -> bytes:
-    """Return the diagram of a typed graph in one of `DIAGRAM_FORMATS`; see `render`.
+    """Return the diagram of a typed graph in one of `diagram.FORMATS`; see `render`.
 
     Raises:
         SpecError: ``render-failed`` if a picture cannot be made.
     """
-    from graphspec.backends import drawing
+    from graphspec.backends import diagram, drawing
 
-    return _picture(drawing.sketch(graph, depth), kind)
-
-
-def _picture(drawn: Sketch, kind: str) -> bytes:
-    if kind == "mmd":
-        from graphspec.backends import mermaid
-
-        return mermaid.draw(drawn).encode()
-    from graphspec.backends import dot, picture
-
-    text = dot.draw(drawn)
-    return text.encode() if kind == "dot" else picture.picture(text, kind)
-
-
-def diagram_format(path: Path) -> str:
-    """Return the format that a file's suffix asks for.
-
-    Raises:
-        SpecError: ``bad-option`` if it is none of `DIAGRAM_FORMATS`.
-    """
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in DIAGRAM_FORMATS:
-        known = ", ".join(f"`.{each}`" for each in DIAGRAM_FORMATS)
-        message = f"`{path}` does not say how to draw"
-        raise fail(Code.BAD_OPTION, message, f"end the file's name in one of {known}")
-    return kind
+    return diagram.draw(drawing.sketch(graph, depth), kind)
 
 
 def signature_of(parsed: Parsed, sink: Sink) -> Signature | None:

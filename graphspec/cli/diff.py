@@ -91,11 +91,11 @@ def command(
     form: TextOrJson = Format.TEXT,
 ) -> None:
     """Show in what two specs or runs differ."""
-    from graphspec import compiler
+    from graphspec.backends import diagram
     from graphspec.training.difference import diff
 
     if out is not None:
-        compiler.diagram_format(Path(out))
+        diagram.format_of(Path(out))
     found = diff(
         a,
         b,
