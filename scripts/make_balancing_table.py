@@ -33,7 +33,7 @@ from graphspec.training.conflict_figure import lines  # noqa: E402
 METHODS = (
     "fixed", "uncertainty", "dwa", "random", "geometric", "gradnorm", "upgrad", "mgda", "pcgrad",
     "cagrad", "nash_mtl", "imtl_g", "aligned_mtl", "config", "graddrop", "fairgrad", "dualproj",
-    "mean",
+    "mean", "sum",
 )  # fmt: skip
 HEAD = (
     "| `balance` | runs | loss, validation | fine top-1 | fine top-5 | coarse top-1 | "
