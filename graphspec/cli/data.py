@@ -77,6 +77,8 @@ def command(
         if task.counts:
             terminal.show(_table(task))
     print("\n" + "\n".join(_repeated(found)), flush=True)
+    if found.sheet is not None:
+        print(f"\ncontact sheet: {found.sheet}", flush=True)
 
 
 def _head(found: Overview) -> list[str]:
@@ -164,6 +166,7 @@ def _repeat(each: Repeats, unit: str) -> str:
     word = unit if each.samples != 1 else unit.removesuffix("s")
     labels = f", {each.differing:,} with other labels" if each.differing else ""
     if each.first == each.second:
-        return f"{each.samples:,} {word} of {each.first} equal an earlier one of it{labels}"
+        equal = "equal" if each.samples != 1 else "equals"
+        return f"{each.samples:,} {word} of {each.first} {equal} an earlier one of it{labels}"
     verb = "are" if each.samples != 1 else "is"
     return f"leak: {each.samples:,} {word} of {each.second} {verb} in {each.first} too{labels}"

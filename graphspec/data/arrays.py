@@ -1,8 +1,8 @@
 """The source `arrays`: inputs and targets from one ``.npz`` file of numpy.
 
 Each array of the file is an input or the target of a task, by its name; the spec's ``tasks:`` say
-which are targets. ``train_NAME`` and ``test_NAME`` are the two splits of NAME; a file with plain
-names is split here. ``TASK_names`` may hold the names of a task's classes, as text.
+which are targets. ``train_NAME``, ``test_NAME`` and perhaps ``val_NAME`` are the splits of NAME; a
+file with plain names is split here. ``TASK_names`` may hold the names of a task's classes, as text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ from graphspec.language.recipe import Data
 from graphspec.language.signature import InputSpec, Signature, TaskSpec, TaskType
 from graphspec.language.tasks import Task, stated_shape
 
-SPLITS = ("train", "test")
+SPLITS = {
+    "train": ("train_",),
+    "validation": ("val_", "valid_", "validation_"),
+    "test": ("test_",),
+}
+"""What the name of an array in each split begins with; the validation split may be absent."""
 
 KEYS = frozenset(("root", "path"))
 """Keys of ``data:`` that it understands."""
@@ -42,7 +47,8 @@ class _File:
     Attributes:
         path: The file.
         headers: All of its arrays.
-        keys: For each name its arrays: those of `SPLITS`, or the only one.
+        keys: For each name its arrays: those of `splits`, or the only one.
+        splits: The splits that the file has, or nothing.
         class_names: For each task whose class names are in the file those names.
     """
 
@@ -50,6 +56,7 @@ class _File:
     headers: Mapping[str, Header]
     keys: Mapping[str, tuple[str, ...]]
     class_names: Mapping[str, tuple[str, ...]]
+    splits: tuple[str, ...] = ()
 
     def header(self, name: str) -> Header:
         return self.headers[self.keys[name][0]]
@@ -103,7 +110,7 @@ def _open(path: Path, tasks: Mapping[str, Task]) -> _File:
         if f"{task}_names" in headers and headers[f"{task}_names"].dtype.kind == "U"
     }
     samples = {key: header for key, header in headers.items() if key not in texts}
-    keys = _keys(path, samples)
+    keys, splits = _keys(path, samples)
     for name in keys:
         if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
             message = f"the array `{name}` in `{path}` cannot be called so in a spec"
@@ -118,27 +125,35 @@ def _open(path: Path, tasks: Mapping[str, Task]) -> _File:
                 raise fail(Code.DATA_CORRUPT, message, "give the samples of both splits one shape")
     found = npz.arrays(path, headers, list(texts))
     class_names = {texts[key]: tuple(map(str, values.ravel())) for key, values in found.items()}
-    return _File(path, samples, keys, class_names)
+    return _File(path, samples, keys, class_names, splits)
 
 
-def _keys(path: Path, headers: Mapping[str, Header]) -> dict[str, tuple[str, ...]]:
-    """Return the arrays of each name: two where the file has splits, else one."""
+def _keys(
+    path: Path, headers: Mapping[str, Header]
+) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """Return the arrays of each name, one for each split that the file has, and these splits."""
     if not headers:
         message = f"`{path}` holds no arrays of samples"
         raise fail(Code.DATA_CORRUPT, message, "save arrays whose first dimension is the samples")
-    prefixes = tuple(f"{split}_" for split in SPLITS)
-    if not any(key.startswith(prefixes) for key in headers):
-        return {key: (key,) for key in headers}
+    if not any(key.startswith((*SPLITS["train"], *SPLITS["test"])) for key in headers):
+        return {key: (key,) for key in headers}, ()
+    starts = {"train": "train_", "test": "test_"}
+    for start in SPLITS["validation"]:
+        if any(key.startswith(start) for key in headers):
+            starts.setdefault("validation", start)
+    prefixes = tuple(starts.values())
     plain = [key for key in headers if not key.startswith(prefixes)]
     names = dict.fromkeys(key.partition("_")[2] for key in headers if key.startswith(prefixes))
-    pairs = {name: tuple(prefix + name for prefix in prefixes) for name in names}
-    lacking = [key for pair in pairs.values() for key in pair if key not in headers]
+    found = {name: tuple(prefix + name for prefix in prefixes) for name in names}
+    lacking = [key for each in found.values() for key in each if key not in headers]
     if plain or lacking:
         what = f"lacks `{lacking[0]}`" if lacking else f"has `{plain[0]}` without a split"
-        message = f"`{path}` has arrays of both splits, `train_...` and `test_...`, but {what}"
-        hint = "give every array as `train_NAME` and `test_NAME`, or all of them as plain `NAME`"
+        *most, last = (f"`{prefix}...`" for prefix in prefixes)
+        message = f"`{path}` has arrays of the splits {', '.join(most)} and {last}, but {what}"
+        hint = "give every array as `train_NAME` and `test_NAME`, or all of them as plain `NAME`;"
+        hint += " `val_NAME` may be added"
         raise fail(Code.DATA_CORRUPT, message, hint)
-    return pairs
+    return found, tuple(starts)
 
 
 def _check_lengths(path: Path, headers: Mapping[str, Header]) -> None:
@@ -243,10 +258,11 @@ def _read(file: _File, tasks: Mapping[str, TaskSpec], inputs: Sequence[str], tes
         targets.check(tasks, labels, str(file.path), official=False)
         hierarchy.learned(tasks, labels, str(file.path))
         parts.append(Part(found, labels))
-    if len(parts) == 1:
+    if not file.splits:
         train, _, rest = divide(parts[0], None, tasks, test)
-        parts = [train, rest]
-    return Raw(parts[0], parts[1], file.path)
+        return Raw(train, rest, file.path)
+    own = dict(zip(file.splits, parts, strict=True))
+    return Raw(own["train"], own["test"], file.path, validation=own.get("validation"))
 
 
 def _input(key: str, values: NDArray[Any], where: str) -> NDArray[Any]:

@@ -158,6 +158,7 @@ def _raw(root: Path, found: Found, levels: Mapping[str, _Level], form: Form, tes
 def _warnings(root: Path, found: Found, levels: Mapping[str, _Level]) -> list[Diagnostic]:
     """Return what is odd about a tree."""
     texts: list[tuple[str, str | None]] = []
+    doubts: list[tuple[str, str | None]] = []
     loose = [name for name, folders in zip(found.names, found.folders, strict=True) if not folders]
     if loose:
         texts.append((_listed(loose, "image", f"directly in `{root}`, of no class"), None))
@@ -174,9 +175,28 @@ def _warnings(root: Path, found: Found, levels: Mapping[str, _Level]) -> list[Di
             clash, parents = next(iter(level.clashes.items()))
             said = f"`{name}` is not taken to refine the level above: `{clash}` lies in "
             said += " and ".join(f"`{parent}`" for parent in parents[:3])
-            texts.append((said, "if these are different classes, give them different names"))
-    warning = Severity.WARNING
-    return [Diagnostic(Code.DATA_SKIPPED, warning, None, text, hint) for text, hint in texts]
+            doubts.append((said, "if these are different classes, give them different names"))
+    if found.unsplit:
+        doubts.append(_unsplit(root, found))
+    return [
+        Diagnostic(code, Severity.WARNING, None, text, hint)
+        for code, told in ((Code.DATA_SKIPPED, texts), (Code.DATA_DOUBTFUL, doubts))
+        for text, hint in told
+    ]
+
+
+def _unsplit(root: Path, found: Found) -> tuple[str, str]:
+    """Return what is odd about folders that are named like splits, and what to do."""
+    named = " and ".join(f"`{name}`" for name in found.unsplit)
+    taken = "is taken as a class, not as a split" if len(found.unsplit) == 1 else (
+        "are taken as classes, not as splits"
+    )  # fmt: skip
+    tops = sorted({folders[0] for folders in found.folders if folders} - set(found.unsplit))
+    if not tops:
+        reason, hint = "there is no image in a folder `train`", "put the training split there"
+    else:
+        reason, hint = f"`{tops[0]}` is no split", f"move `{tops[0]}` away or rename it"
+    return f"{named} in `{root}` {taken}, since {reason}", f"if they are splits, {hint}"
 
 
 def _listed(names: Sequence[str], what: str, where: str) -> str:

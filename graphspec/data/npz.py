@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from graphspec.data import memory
 from graphspec.errors import Code, SpecError, fail
 
 _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -89,9 +90,7 @@ def arrays(
         SpecError: ``out-of-memory`` if they are larger than the memory that is free;
             ``data-not-found``, ``file-unreadable`` or ``data-corrupt``.
     """
-    import psutil
-
-    size, free = sum(known[name].bytes for name in names), psutil.virtual_memory().available
+    size, free = sum(known[name].bytes for name in names), memory.available()
     if size > free:
         message = f"`{path}` holds {size / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free"
         raise fail(Code.OUT_OF_MEMORY, message, "save a part of the samples, or smaller numbers")

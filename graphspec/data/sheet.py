@@ -34,7 +34,10 @@ _CELL, _GAP, _TEXT = 96, 8, 15
 """Side of a cell, the gap between cells, and the height of a line of text, in pixels."""
 
 _COLUMNS = 2
-"""Samples beside each other."""
+"""Samples beside each other; twice as many where each is one picture."""
+
+_NARROWEST = 168
+"""Least width of a sample, so that its labels can be read."""
 
 _PAPER, _INK, _FAINT = (255, 255, 255), (20, 20, 20), (110, 110, 110)
 
@@ -71,6 +74,7 @@ def write(data: DataSet, augment: str, path: Path, seed: int = 0) -> int:
     words = [_words(data, row) for row in rows]
     title = f"{data.name}: {len(rows)} of {len(data.train):,} training samples; {name}, "
     title += f"augment: {augment}" + (" (left: as it is)" if augment != "none" else "")
+    title += _seen(images.shape[1])
     sheet = _drawn(title, pixels, words)
     try:
         sheet.save(path, "PNG")
@@ -78,6 +82,13 @@ def write(data: DataSet, augment: str, path: Path, seed: int = 0) -> int:
         message = f"cannot write the contact sheet `{path}`: {error.strerror or error}"
         raise fail(Code.CANNOT_WRITE, message, "name a file in a folder that exists") from error
     return len(rows)
+
+
+def _seen(channels: int) -> str:
+    """Return which channels are shown, where these are not all."""
+    if channels in (1, 3):
+        return ""
+    return f"; channel 1 of {channels}" if channels < 3 else f"; channels 1 to 3 of {channels}"
 
 
 def _generator(*key: int) -> torch.Generator:
@@ -143,8 +154,8 @@ def _drawn(title: str, pixels: NDArray[np.uint8], words: list[list[str]]) -> Ima
 
     samples, pictures = pixels.shape[:2]
     lines = max(map(len, words), default=0)
-    columns = min(_COLUMNS, samples)
-    wide = pictures * (_CELL + _GAP) + _GAP
+    columns = min(_COLUMNS if pictures > 1 else 2 * _COLUMNS, samples)
+    wide = max(pictures * (_CELL + _GAP) + _GAP, _NARROWEST)
     tall = _CELL + lines * _TEXT + 2 * _GAP
     rows = -(-samples // columns)
     top = _TEXT + 2 * _GAP
@@ -159,7 +170,7 @@ def _drawn(title: str, pixels: NDArray[np.uint8], words: list[list[str]]) -> Ima
             cell = _cell(pixels[number, place])
             x = left + place * (_CELL + _GAP)
             sheet.paste(cell, (x + (_CELL - cell.width) // 2, y + (_CELL - cell.height) // 2))
-        room = wide - 2 * _GAP if pictures > 1 else width // columns - 2 * _GAP
+        room = wide - 2 * _GAP
         for line, text in enumerate(words[number]):
             place_of = (left, y + _CELL + 2 + line * _TEXT)
             _write(draw, place_of, text, _font(), room, _INK if not line else _FAINT)
@@ -170,7 +181,8 @@ def _cell(pixels: NDArray[np.uint8]) -> Image:
     """Return one picture as large as its cell, small ones by whole pixels."""
     from PIL import Image
 
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+    shown = pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, 0]
+    image = Image.fromarray(np.ascontiguousarray(shown)).convert("RGB")
     factor = _CELL / max(image.size)
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
     how = Image.Resampling.NEAREST if factor > 1 else Image.Resampling.BILINEAR

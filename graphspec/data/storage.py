@@ -106,7 +106,8 @@ def _check(pictures: Pictures, found: Survey, skip: bool) -> list[Diagnostic]:
         message = f"`{pictures.path(rows[0])}` is no sound image: {found.mistakes[rows[0]]}"
         hint = "replace or delete it, or leave such files out with `corrupt: skip`"
         if len(rows) > 1:
-            hint = f"so are {len(rows) - 1:,} others:\n" + "\n".join(named[1:]) + f"{more}\n{hint}"
+            others = f"so are {len(rows) - 1:,} others" if len(rows) > 2 else "so is 1 other"
+            hint = f"{others}:\n" + "\n".join(named[1:]) + f"{more}\n{hint}"
         raise fail(Code.DATA_CORRUPT, message, hint)
     files = "file" if len(rows) == 1 else "files"
     message = f"{len(rows):,} damaged {files} of {len(pictures):,} left out"
@@ -121,7 +122,9 @@ def _unlike(pictures: Pictures, mistakes: Mapping[int, PictureError]) -> SpecErr
     hint = f"resize all to one size, e.g. `size: [{form.height}, {form.width}]`"
     if "colour" in str(mistakes[row]):
         hint = "state `channels: 3` for colour, or `channels: 1` for grey"
-    others = f"; so are {len(mistakes) - 1:,} others" if len(mistakes) > 1 else ""
+    more = len(mistakes) - 1
+    others = f"; so {'are' if more > 1 else 'is'} {more:,} other{'s' if more > 1 else ''}"
+    others = others if more else ""
     return fail(Code.DATA_MISMATCH, message + others, hint)
 
 

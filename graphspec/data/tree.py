@@ -39,6 +39,8 @@ class Found:
         names: Paths of all pictures, after the root, with ``/`` between the folders, in order.
         folders: For each picture the names of the folders that it lies in, without the split's.
         splits: For each picture its split, or nothing where the folder has none.
+        unsplit: Folders named like different splits that are none: another folder lies beside them,
+            or there is no training split.
         empty: Folders without a picture anywhere below them.
         foreign: Files whose names are not those of images.
     """
@@ -46,6 +48,7 @@ class Found:
     names: list[str] = field(default_factory=list)
     folders: list[tuple[str, ...]] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
+    unsplit: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
 
@@ -54,7 +57,8 @@ def walk(root: Path) -> Found:
     """Return what a folder holds.
 
     It is divided into splits if each folder directly in it is called ``train``, ``val``,
-    ``validation`` or ``test``, and one of them ``train``.
+    ``validation`` or ``test``, and one of them ``train``. A picture directly in the root is of no
+    class and says nothing of that.
 
     Args:
         root: The folder.
@@ -81,29 +85,33 @@ def _walked(root: Path) -> tuple[Found, list[Path]]:
         else:
             found.foreign.append("/".join(parts))
     paths.sort()
-    divided = _splits(root, paths)
+    occupied = {parts[:depth] for parts in paths for depth in range(len(parts))}
+    found.empty[:] = [each for each in found.empty if tuple(each.split("/")) not in occupied]
+    divided = _splits(root, paths, found)
     for parts in paths:
         found.names.append("/".join(parts))
         found.folders.append(parts[1:-1] if divided else parts[:-1])
         if divided:
-            found.splits.append(SPLITS[parts[0].lower()])
-    occupied = {parts[:depth] for parts in paths for depth in range(len(parts))}
-    found.empty[:] = [each for each in found.empty if tuple(each.split("/")) not in occupied]
+            found.splits.append(SPLITS[parts[0].lower()] if parts[1:] else "train")
     return found, seen
 
 
-def _splits(root: Path, paths: list[tuple[str, ...]]) -> bool:
-    """Return whether the folders directly in the root are splits."""
+def _splits(root: Path, paths: list[tuple[str, ...]], found: Found) -> bool:
+    """Return whether the folders directly in the root are splits; note what leaves doubts."""
     tops = sorted({parts[0] for parts in paths if len(parts) > 1})
-    if any(len(parts) == 1 for parts in paths) or not all(top.lower() in SPLITS for top in tops):
+    named = [top for top in tops if top.lower() in SPLITS]
+    kinds = {SPLITS[top.lower()] for top in named}
+    if len(named) < len(tops) or "train" not in kinds:
+        vacant = {SPLITS.get(name.lower()) for name in found.empty} - {None}
+        found.unsplit[:] = named if len(kinds | vacant) > 1 else []
         return False
     meant: dict[str, str] = {}
-    for top in tops:
+    for top in named:
         other = meant.setdefault(SPLITS[top.lower()], top)
         if other != top:
             message = f"`{other}` and `{top}` in `{root}` are both the {SPLITS[top.lower()]} split"
             raise fail(Code.DATA_MISMATCH, message, "put them into one folder, or rename one")
-    return "train" in meant
+    return True
 
 
 def _files(root: Path, found: Found, seen: list[Path]) -> list[tuple[str, ...]]:
@@ -126,11 +134,27 @@ def _files(root: Path, found: Found, seen: list[Path]) -> list[tuple[str, ...]]:
         for entry in entries:
             if entry.name.startswith(".") or entry.name.lower() in _LITTER:
                 continue
-            if entry.is_dir():
+            is_folder, is_file = _kind(entry)
+            if is_folder:
                 todo.append(((*parts, entry.name), inside))
-            elif entry.is_file():  # no pipe, no device, no dangling link
+            elif is_file:
                 files.append((*parts, entry.name))
     return files
+
+
+def _kind(entry: os.DirEntry[str]) -> tuple[bool, bool]:
+    """Return whether an entry is a folder, and whether it is a file; pipes and devices are none.
+
+    A link named like a picture that leads nowhere is a file: reading it tells what is wrong.
+    """
+    try:
+        if entry.is_dir():
+            return True, False
+        if entry.is_file():
+            return False, True
+    except OSError:  # a link to itself
+        pass
+    return False, entry.is_symlink() and not Path(entry.path).exists() and is_picture(entry.name)
 
 
 def _unreadable(folder: Path, error: OSError) -> Exception:

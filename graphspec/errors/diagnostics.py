@@ -83,6 +83,7 @@ class Code(str, Enum):
     DATA_CHECKSUM = "data-checksum"
     DATA_MISMATCH = "data-mismatch"
     DATA_SKIPPED = "data-skipped"
+    DATA_DOUBTFUL = "data-doubtful"
     WORKERS_FAILED = "workers-failed"
     # plugins
     PLUGIN_NOT_FOUND = "plugin-not-found"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from graphspec import compiler
-from graphspec.data import leakage, sheet, sources
+from graphspec.data import hierarchy, leakage, sheet, sources
 from graphspec.data.dataset import Channels, DataSet
 from graphspec.data.leakage import Repeats
 from graphspec.errors import Code, Diagnostic, fail
@@ -204,8 +204,12 @@ def _parents(task: TaskSpec, tasks: Mapping[str, TaskSpec]) -> tuple[str, ...]:
     """Return for each class the name of its class in the coarser task."""
     if task.parent is None:
         return ()
+    # a class of which no training sample shows it lies in none that is known
     names = tasks[task.parent].names
-    return tuple(names[number] if names else str(number) for number in task.parents)
+    return tuple(
+        "" if number == hierarchy.UNKNOWN else names[number] if names else str(number)
+        for number in task.parents
+    )
 
 
 def _missing(task: TaskSpec, labels: Tensor) -> int:

@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 
 WITHOUT_SPEC = {
     *("too-large", "data-not-found", "data-corrupt", "data-checksum"),
-    *("data-skipped", "workers-failed", "process-lost"),
+    *("data-skipped", "data-doubtful", "workers-failed", "process-lost"),
     *("plugin-not-found", "plugin-failed", "plugin-clash"),
     "cross-task-gradient",
     *("bad-option", "bad-device", "missing-package", "not-a-run", "run-exists", "run-mismatch"),

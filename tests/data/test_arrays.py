@@ -130,6 +130,25 @@ def test_a_file_with_splits_keeps_them_and_no_class_is_no_obstacle(folder: Path)
     assert data.unit == "samples"
 
 
+def test_a_validation_split_of_its_own(folder: Path) -> None:
+    arrays = {
+        f"{split}_{name}": values[:n]
+        for split, n in (("train", 20), ("val", 8), ("test", 12))
+        for name, values in (("x", X), ("y", Y))
+    }
+    np.savez("own.npz", **arrays)
+    data = load(Data(source="arrays", path="own.npz"), 3, {"y": Task()})
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [20, 8, 12]
+    assert data.validation.labels["y"].tolist() == Y[:8].tolist()
+    np.savez("other.npz", **{k.replace("val_", "validation_"): v for k, v in arrays.items()})
+    other = load(Data(source="arrays", path="other.npz"), 0, {"y": Task()})
+    assert other.fingerprint == data.fingerprint
+    del arrays["val_y"]
+    found, text = attempt(spec_of(), **arrays)
+    assert found == ["data-corrupt" + FILE]
+    assert "the splits `train_...`, `test_...` and `val_...`, but lacks `val_y`" in text
+
+
 def test_every_bit_is_in_the_fingerprint(folder: Path) -> None:
     digests = {load(section(), 0, TASKS).fingerprint}
     for name in ("image", "x", "y", "tags", "size", "mask"):

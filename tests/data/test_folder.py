@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,13 +145,33 @@ def test_splits_of_its_own(root: Path) -> None:
     assert names(data, "validation") == ["val/a/1.png", "val/b/1.png"]
     assert names(data, "test") == ["test/a/1.png", "test/b/1.png"]
     assert data.signature.tasks == {"label": TaskSpec(3, ("a", "b", "c"))}
-    picture(root / "car" / "1.png")  # now `train` is a class like any other
+    picture(root / "loose.png")  # it has no class, and does not make the splits classes
+    data = load(section(root), 0)
+    assert names(data, "train") == ["Train/a/1.png", "Train/b/1.png", "Train/c/1.png"]
+    assert "1 image directly in" in data.warnings[0].message
+    (root / "loose.png").unlink()
+    picture(root / "car" / "1.png")  # now `train` is a class like any other, but a doubtful one
     assert describe(section(root)).tasks["coarse"].names == ("Train", "car", "test", "val")
+    doubt = load(section(root), 0).warnings[-1]
+    assert doubt.code is Code.DATA_DOUBTFUL
+    assert "are taken as classes, not as splits, since `car` is no split" in doubt.message
     (root / "car" / "1.png").unlink()
     (root / "car").rmdir()
     picture(root / "valid" / "a" / "1.png")
     with pytest.raises(SpecError, match=r"`val` and `valid` .* are both the validation split"):
         describe(section(root))
+
+
+def test_splits_without_one_to_train_on_are_doubtful(root: Path) -> None:
+    picture(root / "test" / "a" / "1.png")
+    (root / "train" / "a").mkdir(parents=True)
+    doubt = load(section(root), 0).warnings[-1]
+    assert doubt.code is Code.DATA_DOUBTFUL
+    assert "since there is no image in a folder `train`" in doubt.message
+    picture(root / "train" / "1.png")
+    picture(root / "plane" / "1.png")
+    shutil.rmtree(root / "test")
+    assert not [w for w in load(section(root), 0).warnings if w.code is Code.DATA_DOUBTFUL]
 
 
 def test_what_is_no_picture_is_left_out(root: Path, codes_of: Callable) -> None:
@@ -162,7 +183,8 @@ def test_what_is_no_picture_is_left_out(root: Path, codes_of: Callable) -> None:
     picture(root / "loose.png")
     (root / "animal" / "cat" / "notes.txt").write_text("hello")
     (root / "animal" / "unicorn").mkdir()
-    (root / "animal" / "dog" / "gone.png").symlink_to(root / "nowhere.png")
+    (root / "animal" / "dog" / "gone").symlink_to(root / "nowhere")
+    (root / "animal" / "dog" / "itself").symlink_to("itself")
     (root / "animal" / "dog" / "again").symlink_to(root / "animal")
     os.mkfifo(root / "animal" / "dog" / "pipe.png")
     data = load(section(root), 0)
@@ -189,16 +211,20 @@ def test_a_damaged_file_is_named_and_fatal_or_skipped(root: Path, codes_of: Call
     for name in ("animal/cat/0.png", "vehicle/car/3.png"):
         damaged(root / name, (root / name).read_bytes())
     (root / "animal/dog/text.jpg").write_text("hello")
+    (root / "animal/dog/gone.png").symlink_to(root / "nowhere.png")
+    (root / "animal/dog/itself.png").symlink_to("itself.png")
     for mode in ("ram", "stream"):
         codes, text = codes_of(lambda mode=mode: load(section(root, memory=mode), 0))
         assert codes == [Code.DATA_CORRUPT]
         assert f"`{root}/animal/cat/0.png` is no sound image: " in text
-        assert "so are 2 others" in text
+        assert "so are 4 others" in text
+        assert "dog/gone.png`: it cannot be read: No such file or directory" in text
+        assert "dog/itself.png`: it cannot be read: Too many levels of symbolic links" in text
         assert "dog/text.jpg`: it is no image that Pillow knows" in text
         data = load(section(root, memory=mode, corrupt="skip"), 0)
         assert len(data.train) + len(data.validation) + len(data.test) == 23
         (warning,) = data.warnings
-        assert warning.message == "3 damaged files of 26 left out"
+        assert warning.message == "5 damaged files of 28 left out"
         assert "vehicle/car/3.png" in (warning.hint or "")
         left = [name for split in ("train", "validation", "test") for name in names(data, split)]
         assert "animal/cat/0.png" not in left

@@ -61,7 +61,7 @@ def test_every_code_of_a_spec_has_a_golden_file() -> None:
     missing = CODES - seen
     assert missing == {
         *("cross-task-gradient", "data-not-found", "data-corrupt", "data-checksum"),
-        *("data-skipped", "workers-failed", "process-lost"),
+        *("data-skipped", "data-doubtful", "workers-failed", "process-lost"),
         *("plugin-not-found", "plugin-failed", "plugin-clash"),
         *("bad-option", "bad-device", "missing-package", "not-a-run", "run-exists", "run-mismatch"),
         *("bad-checkpoint", "cannot-write", "disk-full", "loss-not-finite", "render-failed"),

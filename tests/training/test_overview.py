@@ -80,6 +80,7 @@ def test_leaks_are_found_whatever_the_file(folder: Path) -> None:
 def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "t.yaml", "--sheet", "sheet.png"]) == 0
     shown = capsys.readouterr()
+    assert shown.out.endswith("contact sheet: sheet.png\n")
     assert "warning[data-skipped]: 1 of 20 images lie above the level `fine`" in shown.err
     lines = [" ".join(line.split()) for line in shown.out.splitlines()]
     for line in (
@@ -115,6 +116,43 @@ def test_the_sheet_shows_samples_and_what_augmentation_does(folder: Path) -> Non
     assert (labels < 100).any()  # the label below it
     assert (image[-3:] == 255).all()  # nothing is cut off at the lower edge
     assert (image[:, -3:] == 255).all()
+
+
+def test_without_augmentation_the_labels_have_room(folder: Path) -> None:
+    gs.describe_data("t.yaml", overrides={"data.augment": "none"}, sheet_path="sheet.png")
+    image = np.asarray(Image.open("sheet.png").convert("L"))
+    top, wide = 15 + 16, sheet._NARROWEST
+    for column in range(1, 4):  # nothing is written between one sample and the next
+        gap = image[top:, 8 + column * wide - sheet._GAP :][:, : sheet._GAP]
+        assert (gap == 255).all()
+        assert (image[top:, 8 + column * wide :][:, :20] < 100).any()
+
+
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_images_of_any_number_of_channels_are_shown(
+    channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    image = G.integers(0, 256, (9, channels, 8, 8), dtype=np.uint8)
+    np.savez("a.npz", image=image, y=np.arange(9) % 2)
+    Path("t.yaml").write_text(SPEC % ("arrays, path: a.npz, test: 0", "none", "y: {}"))
+    gs.describe_data("t.yaml", sheet_path="sheet.png")
+    shown = np.asarray(Image.open("sheet.png").convert("RGB"))[31:][: sheet._CELL, 8:]
+    pixels = np.sort(shown[:: sheet._CELL // 8, : sheet._CELL : sheet._CELL // 8][:8].ravel())
+    kinds = [np.sort((each[:3] if channels > 2 else each[[0] * 3]).ravel()) for each in image]
+    assert any(np.array_equal(pixels, each) for each in kinds)
+
+
+def test_a_class_that_no_training_sample_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("a.npz", train_x=G.random((4, 2)), train_y=np.array([0, 1, 0, 1]),
+             train_z=np.array([0, 1, 0, 1]), test_x=G.random((1, 2)), test_y=np.array([2]),
+             test_z=np.array([0]), z_names=np.array(["a", "b"]))  # fmt: skip
+    tasks = "y: {classes: 3, parent: z}, z: {}"
+    Path("t.yaml").write_text(SPEC % ("arrays, path: a.npz", "none", tasks))
+    assert gs.describe_data("t.yaml").tasks[0].parent_names == ("a", "b", "")
 
 
 def test_other_types_of_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
