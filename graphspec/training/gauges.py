@@ -145,7 +145,10 @@ class Gauges:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # what is not defined is left out here
             for name, metric in self._metrics.items():
-                value = self._score(self._gauges[name], metric.compute().double().cpu())
+                result = metric.compute().double().cpu()
+                if self._gauges[name].kind == "SpearmanCorrCoef":
+                    result = torch.where(_vary(metric).cpu(), result, torch.nan)
+                value = self._score(self._gauges[name], result)
                 if value is not None:
                     found[name] = value
         return found
@@ -220,6 +223,15 @@ class Gauges:
             # torchmetrics divides in float32; the number of hits is whole
             return round(number * self.samples) / self.samples
         return number if value.isfinite() else None
+
+
+def _vary(metric: Metric) -> Tensor:
+    """Return for which numbers Spearman's correlation is defined; torchmetrics gives others a 0."""
+    from torchmetrics.utilities import dim_zero_cat
+
+    sides = [dim_zero_cat(getattr(metric, side)) for side in ("preds", "target")]
+    first, second = (side.amax(0) > side.amin(0) for side in sides)
+    return first & second
 
 
 def computed(task: TaskSpec, names: Sequence[str]) -> list[str]:

@@ -229,9 +229,17 @@ def test_what_is_not_defined_is_left_out() -> None:
     batch.labels["kind"] = torch.zeros(6, dtype=torch.int64)
     batch.inputs["size"] = torch.ones(6, 2)
     found = evaluated(tasks, [batch]).scores
-    assert not {"kind/auroc", "kind/average_precision", "size/pearson"} & set(found)
+    correlations = {"size/pearson", "size/spearman"}
+    assert not ({"kind/auroc", "kind/average_precision"} | correlations) & set(found)
     assert {"kind/macro_f1", "size/mae"} < set(found)
     assert all(np.isfinite(list(found.values())))
+    # of two numbers one that never varies has no part in the mean
+    batch = Batch(slice(0, 6))
+    batch.labels["size"][:, 1] = 2.5
+    found = evaluated({"size": TASKS["size"]}, [batch]).scores
+    given, true = batch.inputs["size"][:, 0].numpy(), batch.labels["size"][:, 0].numpy()
+    assert found["size/spearman"] == pytest.approx(stats.spearmanr(given, true)[0])
+    assert found["size/pearson"] == pytest.approx(stats.pearsonr(given, true)[0])
 
 
 def test_every_metric_is_computed_in_one_place() -> None:

@@ -24,6 +24,8 @@ from graphspec.training.distributed.means import average_gradients, averaged, of
 if TYPE_CHECKING:
     from torchjd.aggregation import Aggregator
 
+    from graphspec.training.balancing.scaling import Bargaining
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -240,17 +242,19 @@ def _accumulate(p: nn.Parameter, old: Tensor | None, scale: Factor) -> None:
 
 def _memory(aggregator: Aggregator) -> Tensor | None:
     """Return what Nash-MTL starts its next solution from; the other aggregators have no memory."""
-    from torchjd.aggregation import NashMTL
-
-    if not isinstance(aggregator, NashMTL):
-        return None
-    return torch.from_numpy(aggregator.weighting.prvs_alpha.copy())
+    weighting = _bargaining(aggregator)
+    return None if weighting is None else weighting.memory
 
 
 def _remember(aggregator: Aggregator, memory: Tensor) -> None:
-    """Go back to what `_memory` gave; the problem is set up anew at the next step."""
-    from torchjd.aggregation import NashMTL
+    """Go back to what `_memory` gave."""
+    weighting = _bargaining(aggregator)
+    assert weighting is not None
+    weighting.begin(memory)
 
-    assert isinstance(aggregator, NashMTL)
-    aggregator.reset()
-    aggregator.weighting.prvs_alpha = memory.numpy().copy()
+
+def _bargaining(aggregator: Aggregator) -> Bargaining | None:
+    from graphspec.training.balancing.scaling import Bargaining
+
+    weighting = getattr(aggregator, "gramian_weighting", None)
+    return weighting if isinstance(weighting, Bargaining) else None

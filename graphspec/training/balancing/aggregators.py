@@ -13,16 +13,16 @@ from graphspec.training.balancing.methods import METHODS, Method, NotNegative, P
 from graphspec.training.balancing.site import Site
 
 if TYPE_CHECKING:
-    pass
+    from torchjd.aggregation import Aggregator, Weighting
+    from torchjd.linalg import PSDMatrix
 
 
 class ProjectionArgs(Args):
     """Arguments of ``upgrad`` and ``dualproj``."""
 
-    norm_eps: NotNegative = 0.0001
-    """Gradients smaller than this count as zero."""
     reg_eps: Positive = 0.0001
-    """What is added to the diagonal of the Gramian, so that it is positive definite."""
+    """What is added to the diagonal of the Gramian, scaled to a trace of 1, so that it is positive
+    definite."""
 
 
 class MgdaArgs(Args):
@@ -66,21 +66,29 @@ class FairGradArgs(Args):
 
 
 def _upgrad(args: ProjectionArgs) -> Recipe:
-    from torchjd.aggregation import UPGrad
+    from torchjd.aggregation import UPGradWeighting
 
-    return Recipe(lambda _: UPGrad(projector=_projector(args)))
+    return Recipe(lambda _: _scaled(UPGradWeighting(projector=_projector(args))))
 
 
 def _dualproj(args: ProjectionArgs) -> Recipe:
-    from torchjd.aggregation import DualProj
+    from torchjd.aggregation import DualProjWeighting
 
-    return Recipe(lambda _: DualProj(projector=_projector(args)))
+    return Recipe(lambda _: _scaled(DualProjWeighting(projector=_projector(args))))
+
+
+def _scaled(weighting: Weighting[PSDMatrix], power: float = 0.0) -> Aggregator:
+    from torchjd.aggregation import GramianWeightedAggregator
+
+    from graphspec.training.balancing.scaling import Scaled
+
+    return GramianWeightedAggregator(Scaled(weighting, power))
 
 
 def _projector(args: ProjectionArgs) -> Any:
     from torchjd.linalg import QuadprogProjector
 
-    return QuadprogProjector(norm_eps=args.norm_eps, reg_eps=args.reg_eps)
+    return QuadprogProjector(reg_eps=args.reg_eps)
 
 
 def _mgda(args: MgdaArgs) -> Recipe:
@@ -96,15 +104,20 @@ def _pcgrad(args: NoArgs) -> Recipe:
 
 
 def _cagrad(args: CaGradArgs) -> Recipe:
-    from torchjd.aggregation import CAGrad
+    from torchjd.aggregation import CAGradWeighting
 
-    return Recipe(lambda _: CAGrad(args.c), needs_all=True)
+    return Recipe(lambda _: _scaled(CAGradWeighting(args.c)), needs_all=True)
 
 
 def _nash(args: NashArgs) -> Recipe:
-    from torchjd.aggregation import NashMTL
+    from torchjd.aggregation import GramianWeightedAggregator
 
-    return Recipe(lambda rows: NashMTL(rows, args.max_norm, optim_niter=args.optim_niter))
+    from graphspec.training.balancing.scaling import Bargaining
+
+    def make(rows: int) -> Aggregator:
+        return GramianWeightedAggregator(Bargaining(rows, args.max_norm, args.optim_niter))
+
+    return Recipe(make, needs_all=True)
 
 
 def _imtl_g(args: NoArgs) -> Recipe:
@@ -132,9 +145,11 @@ def _graddrop(args: NoArgs) -> Recipe:
 
 
 def _fairgrad(args: FairGradArgs) -> Recipe:
-    from torchjd.aggregation import FairGrad
+    from torchjd.aggregation import FairGradWeighting
 
-    return Recipe(lambda _: FairGrad(args.alpha), needs_all=True)
+    # G x = x^(-1/alpha), so with G divided by t the solution is t^(alpha / (alpha + 1)) times that
+    power = args.alpha / (args.alpha + 1.0)
+    return Recipe(lambda _: _scaled(FairGradWeighting(args.alpha), power), needs_all=True)
 
 
 def _mean(args: NoArgs) -> Recipe:

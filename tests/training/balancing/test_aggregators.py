@@ -68,9 +68,17 @@ def test_every_aggregator_has_an_oracle() -> None:
     assert set(ORACLES) == {name for name in METHODS if METHODS.get(name).extra}
 
 
+def conflicting() -> Place:
+    """Return a model on a batch on which two pairs of tasks conflict."""
+    place = hard(FACTORS, dtype=torch.float64, size=5)
+    rows = matrix(place, list(place.rows().values()))
+    assert ((rows @ rows.T) < 0).sum() == 4
+    return place
+
+
 @pytest.mark.parametrize("method", ORACLES)
 def test_aggregates_what_is_shared_and_sums_the_rest(method: str) -> None:
-    place = hard(FACTORS, dtype=torch.float64)
+    place = conflicting()
     balancer, oracle = place.balancer(method), ORACLES[method]()
     for call in (1, 2):
         found = place.gradients(balancer)
@@ -101,6 +109,78 @@ def test_a_scale_multiplies_what_is_aggregated_and_gradients_accumulate(method: 
     other = place.balancer(method)
     place.gradients(other)
     assert_close(second, place.gradients(other))
+
+
+DEGREES = {"nash_mtl": 0.0, "fairgrad": 0.0}
+"""To which power of the gradients' scale a method's gradient grows, where that is not 1."""
+
+
+@pytest.mark.parametrize("method", ORACLES)
+def test_small_gradients_are_aggregated_as_large_ones_are(method: str) -> None:
+    place = conflicting()
+    arguments = {"max_norm": 0.0} if method == "nash_mtl" else {}
+    wanted = place.gradients(place.balancer(method, **arguments))
+    place.model.zero_grad(set_to_none=True)
+    torch.manual_seed(0)
+    small = {task: 1e-6 * loss for task, loss in place.losses().items()}
+    balancer = place.balancer(method, **arguments)
+    balancer.backward(small)
+    for name in place.site.shared:
+        found = place.model.get_parameter(name).grad
+        assert found is not None
+        scale = 1e-6 ** DEGREES.get(method, 1.0)
+        torch.testing.assert_close(found / scale, wanted[name], rtol=1e-4, atol=1e-5)
+    assert balancer.remarks() == []
+
+
+def matrix(place: Place, gradients: list[dict[str, Tensor]]) -> Tensor:
+    """Return gradients at what is shared, one row each."""
+    shared = place.site.shared
+    return torch.stack([torch.cat([each[n].flatten() for n in shared]) for each in gradients])
+
+
+@pytest.mark.parametrize("sizes", [(2.0, 1.0, 0.5), (1e-3, 1.0, 40.0)])
+def test_nash_mtl_solves_its_equation_at_any_size_of_the_gradients(
+    sizes: tuple[float, ...],
+) -> None:
+    factors = dict(zip("abc", sizes, strict=True))
+    place = hard(factors, dtype=torch.float64)
+    balancer = place.balancer("nash_mtl", max_norm=0.0)
+    rows = matrix(place, list(place.rows().values())) * torch.tensor(sizes)[:, None]
+    (found,) = matrix(place, [place.gradients(balancer)])
+    # with J J^T alpha = 1 / alpha every task has the same part in the gradient: alpha_i g_i d = 1
+    alpha = 1 / (rows @ found)
+    torch.testing.assert_close(alpha @ rows, found, rtol=1e-4, atol=1e-6)
+    weights = torch.stack([torch.as_tensor(w) for w in balancer.weights().values()])
+    torch.testing.assert_close(weights, alpha * torch.tensor(sizes), rtol=1e-4, atol=0.0)
+    limited = place.gradients(place.balancer("nash_mtl", max_norm=0.25))
+    (short,) = matrix(place, [limited])
+    torch.testing.assert_close(short, 0.25 * found / found.norm(), rtol=1e-4, atol=1e-6)
+
+
+def test_nash_mtl_bargains_between_the_tasks_that_have_labels() -> None:
+    place = hard({}, dtype=torch.float64)
+    balancer = place.balancer("nash_mtl", max_norm=0.0)
+    losses = place.losses()
+    balancer.backward(losses | {"a": losses["a"] * 0})
+    names = place.site.shared
+    grads = {n: p.grad for n, p in place.model.named_parameters() if p.grad is not None}
+    found = torch.cat([grads[name].flatten() for name in names])
+    own = place.rows()
+    rows = matrix(place, [own["b"], own["c"]])
+    torch.testing.assert_close((1 / (rows @ found)) @ rows, found, rtol=1e-4, atol=1e-6)
+    assert balancer.remarks() == []
+
+
+def test_between_opposite_tasks_nash_mtl_finds_nothing_and_says_so() -> None:
+    place = hard({"c": 0.0}, dtype=torch.float64)
+    balancer = place.balancer("nash_mtl")
+    losses = place.losses()
+    balancer.backward(losses | {"b": -1.0 * losses["a"]})
+    assert balancer.remarks() == ["in 1 step no solution was found, and the gradients were summed"]
+    gradient = place.model.get_parameter("trunk.0.weight").grad
+    assert gradient is not None
+    assert not gradient.any()
 
 
 def _again(place: Place, balancer: Balancer) -> dict[str, Tensor]:
