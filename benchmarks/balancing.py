@@ -101,10 +101,10 @@ def main() -> int:
             other = Trainer(options.arch, width, method)
             found.append(ratio(fixed[width], other, options.batch, pairs))
         if method == COMPARISON:
-            costs += [(each - 1.0) / Conflicts().every for each in found]
+            costs += [(each - 1.0) / Conflicts().steps(2) for each in found]
         print(f"{method:14}" + "".join(f"{each:10.2f}" for each in found), flush=True)
     if costs:
-        every = Conflicts().every
+        every = Conflicts().steps(2)
         print(f"comparing every {every} steps costs {max(costs):.1%}, limit {LIMIT:.0%}")
     return int(max(costs, default=0.0) > LIMIT)
 

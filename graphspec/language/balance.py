@@ -36,8 +36,9 @@ class Balance(Section):
 class Conflicts(Section):
     """How often the gradients of the tasks are compared; ``conflicts: N`` is short for every N."""
 
-    every: int = Field(100, ge=0)
-    """Steps from one comparison to the next; 0: never."""
+    every: int | None = Field(None, ge=0)
+    """Steps from one comparison to the next, by default 50 for each task, but at least 100; 0:
+    never."""
 
     @model_validator(mode="before")
     @classmethod
@@ -45,3 +46,14 @@ class Conflicts(Section):
         if isinstance(value, bool):
             return {} if value else {"every": 0}
         return {"every": value} if isinstance(value, int) else value
+
+    def steps(self, tasks: int) -> int:
+        """Return the steps from one comparison to the next; 0: never.
+
+        A comparison goes back from the loss of each task, which by operations is at most two
+        thirds of a step: by default all of them take at most one part in 75 of a run.
+
+        Args:
+            tasks: How many tasks are compared.
+        """
+        return max(100, 50 * tasks) if self.every is None else self.every

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphspec.language.balance import Conflicts
 from graphspec.language.recipe import Train
 from graphspec.training.balancing import choice
 from graphspec.training.balancing.balancer import Balancer, Factor, scaled
@@ -52,19 +53,20 @@ class Watched:
         their definition 1; that they differ in magnitude is the other half of their analysis.
     """
 
-    def __init__(self, balancer: Balancer, site: Site, every: int) -> None:
+    def __init__(self, balancer: Balancer, site: Site, when: Conflicts) -> None:
         """Watch a balancer.
 
         Args:
             balancer: What balances.
             site: The model and its tasks.
-            every: Steps from one comparison to the next, the first step being compared; 0: never.
+            when: How many steps lie between comparisons; the first step is compared.
         """
         self.balancer = balancer
         self._factors = site.factors
-        self._every = every
         self._calls = 0
         self._pairs = tuple(_pairs(site))
+        self._tasks = tuple(dict.fromkeys(task for pair in self._pairs for task in pair.tasks))
+        self._every = when.steps(len(self._tasks))
         exact = torch.float32 if site.device.type == "mps" else torch.float64
         self._world = site.world
         self._sums = torch.zeros(len(self._pairs), 4, dtype=exact, device=site.device)
@@ -127,9 +129,8 @@ class Watched:
     def _compare(self, losses: Mapping[str, Tensor], scale: Factor) -> None:
         """Add one comparison to the sums."""
         wanted = {id(p): p for pair in self._pairs for p in pair.where if p.requires_grad}
-        tasks = dict.fromkeys(task for pair in self._pairs for task in pair.tasks)
         gradients: dict[str, dict[int, Tensor]] = {}
-        for task in tasks:
+        for task in self._tasks:
             loss = scaled(scaled(losses[task], self._factors[task]), scale)
             if not (loss.requires_grad and wanted):
                 continue
@@ -174,7 +175,7 @@ def watched(recipe: Train, site: Site) -> Watched:
     Raises:
         SpecError: ``missing-package`` where the packages of the method are not installed.
     """
-    return Watched(choice.make(recipe.balance, site), site, recipe.conflicts.every)
+    return Watched(choice.make(recipe.balance, site), site, recipe.conflicts)
 
 
 def _pairs(site: Site) -> Iterable[Pair]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import graphspec as gs
 from graphspec import compiler
@@ -25,7 +26,7 @@ from .places import Place, hard
 __all__ = ["tiny"]
 
 
-def watch(place: Place, every: int = 1, balance: Any = "fixed") -> Watched:
+def watch(place: Place, every: int | bool = 1, balance: Any = "fixed") -> Watched:
     recipe = Train.model_validate({"balance": balance, "conflicts": every})
     return watched(recipe, place.site)
 
@@ -102,7 +103,40 @@ def test_every_so_many_steps_from_the_first() -> None:
     ("value", "every"), [(7, 7), (False, 0), (True, 100), ({"every": 5}, 5), ({}, 100)]
 )
 def test_how_the_key_is_written(value: Any, every: int) -> None:
-    assert Train.model_validate({"conflicts": value}).conflicts.every == every
+    assert Train.model_validate({"conflicts": value}).conflicts.steps(2) == every
+
+
+MANY = """\
+graphspec: 1
+inputs: {x: {shape: [3, 8, 8]}}
+tasks: {a: {classes: 2}, b: {classes: 2}, c: {classes: 2}, d: {classes: 2}, e: {classes: 2}}
+nodes:
+  trunk: {op: conv, from: x, channels: [[8], [8]]}
+  pooled: {op: global_pool, from: trunk}
+  head: {each: {t: =tasks}, op: head, from: pooled, task: $t}
+"""
+
+
+@pytest.mark.parametrize("name", ["arch2", "arch5", "many"])
+def test_by_default_it_costs_less_than_two_percent_in_operations(name: str) -> None:
+    image = {"width": 4, "data": None, "inputs": {"image": {"shape": [3, 16, 16]}},
+             "tasks": {"fine": {"classes": 10}, "coarse": {"classes": 5}}}  # fmt: skip
+    spec = compiler.load_text(MANY) if name == "many" else gs.load(name, image)
+    place = Place(gs.analyze(spec), size=4)
+
+    def operations(every: int) -> int:
+        with FlopCounterMode(display=False) as counted:
+            watch(place, every).backward(place.losses())
+        return int(counted.get_total_flops())
+
+    step, compared = operations(0), operations(1)
+    assert compared > step
+    tasks = len(place.site.learned)
+    assert (compared - step) / step / Train().conflicts.steps(tasks) < 0.015
+    found = watch(place, True)
+    for _ in range({2: 101, 5: 251}[tasks]):
+        found.backward(place.losses())
+    assert {record["steps"] for record in found.close_epoch({})} == {2}
 
 
 @pytest.mark.usefixtures("no_pictures")
