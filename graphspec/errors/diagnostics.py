@@ -95,6 +95,7 @@ class Code(str, Enum):
     MISSING_PACKAGE = "missing-package"
     NOT_A_RUN = "not-a-run"
     RUN_EXISTS = "run-exists"
+    RUN_BUSY = "run-busy"
     RUN_MISMATCH = "run-mismatch"
     BAD_CHECKPOINT = "bad-checkpoint"
     CANNOT_WRITE = "cannot-write"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -32,6 +32,7 @@ from graphspec.training.interrupts import Interrupts
 from graphspec.training.job import Job
 from graphspec.training.loop import fit
 from graphspec.training.observer import Header, Observer, Silent
+from graphspec.training.occupied import occupied
 from graphspec.training.precision import explained_precision
 from graphspec.training.resume import Changes
 from graphspec.training.setup import Setup
@@ -188,7 +189,11 @@ def _begin(asked: Asked, world: World, watcher: Observer) -> Run:
     checked = setup.load(asked.spec, asked.changes.paths(), watcher)
     recipe = checked.spec.train
     threshold = allocator.tune() if recipe.tune_allocator else None
-    with Interrupts(world.together) as stop, devices_.explained_memory(recipe.batch_size):
+    with (
+        ExitStack() as stack,
+        Interrupts(world.together) as stop,
+        devices_.explained_memory(recipe.batch_size),
+    ):
         made = setup.prepare(checked, watcher)
         with private_random_numbers(made.device):
             batches = assembly.learning_batches(made, world)
@@ -197,6 +202,7 @@ def _begin(asked: Asked, world: World, watcher: Observer) -> Run:
             with world.led() as leads:
                 if leads:
                     run_folder = folder.create(asked.out, made.spec.name)
+                    stack.enter_context(occupied(run_folder))
             run_folder = world.lead(run_folder)
             job = assembly.job_of(made, begun.state, batches, run_folder, watcher, stop)
             header = start.describe(made, job, begun, threshold)
@@ -227,7 +233,14 @@ def _resume(asked_of: Asked, run: Path, world: World, observer: Observer) -> Run
         return found
     checked = setup.load(own, {}, observer)
     threshold = allocator.tune() if own.train.tune_allocator else None
-    with Interrupts(world.together) as stop, devices_.explained_memory(own.train.batch_size):
+    with (
+        ExitStack() as stack,
+        Interrupts(world.together) as stop,
+        devices_.explained_memory(own.train.batch_size),
+    ):
+        with world.led() as leads:
+            if leads:
+                stack.enter_context(occupied(run))
         made = setup.prepare(checked, observer)
         described = folder.read_json(run / folder.ENVIRONMENT)
         for text in provenance.changes(described):

@@ -21,7 +21,7 @@ WITHOUT_SPEC = {
     *("plugin-not-found", "plugin-failed", "plugin-clash"),
     "cross-task-gradient",
     *("bad-option", "bad-device", "missing-package", "not-a-run", "run-exists", "run-mismatch"),
-    "bad-checkpoint",
+    *("run-busy", "bad-checkpoint"),
     *("cannot-write", "disk-full", "loss-not-finite", "render-failed", "export-failed"),
     "cannot-eject",
     *("import-not-found", "import-failed", "cannot-trace", "cannot-import"),
