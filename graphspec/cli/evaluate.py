@@ -108,9 +108,10 @@ def _names(folder: Path) -> Mapping[str, Sequence[str]]:
     """Return the names of the classes by task."""
     from graphspec import compiler
     from graphspec.data import sources
-    from graphspec.training.folder import ENVIRONMENT, SPEC, read_json
+    from graphspec.training.folder import SPEC
+    from graphspec.training.recorded import read
 
-    recorded: dict[str, list[str]] | None = read_json(folder / ENVIRONMENT)["data"].get("names")
+    recorded: dict[str, list[str]] | None = read(folder)["data"].get("names")
     if recorded is not None:
         return recorded
     spec = compiler.load(folder / SPEC)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from graphspec import compiler
 from graphspec.language.recipe import OUTWARD_DATA, OUTWARD_TRAIN
 from graphspec.language.section import Section
-from graphspec.training import folder
+from graphspec.training import folder, recorded
 
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
@@ -58,7 +58,7 @@ def of_run(path: Path) -> str:
     Raises:
         SpecError: ``not-a-run``, or what is wrong with its spec.
     """
-    environment = folder.read_json(path / folder.ENVIRONMENT)
+    environment = recorded.read(path)
     if environment.get("init_from"):
         return ""  # a run that began with other weights is none of a study's
     return identity(compiler.load(path / folder.SPEC), environment["data"]["fingerprint"])

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,34 @@ def collect(folder: Path) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "git": git(folder),
     }
+
+
+def remark(began: Mapping[str, Any], now: Mapping[str, Any], together: bool) -> str | None:
+    """Return what is to be said of a run that goes on where numbers may be rounded otherwise.
+
+    Args:
+        began: What ``environment.json`` says of the beginning.
+        now: What `collect` gives.
+        together: Whether several processes train together now; then threads say nothing.
+    """
+    pairs = {
+        "torch": [(each.get("packages") or {}).get("torch") for each in (began, now)],
+        "processor": [each.get("processor") for each in (began, now)],
+        "threads": [each.get("threads") for each in (began, now)],
+    }
+    if together:
+        del pairs["threads"]
+    told = [
+        f"{name} {first}, now {second}"
+        for name, (first, second) in pairs.items()
+        if None not in (first, second) and first != second
+    ]
+    if not told:
+        return None
+    return (
+        f"the run began elsewhere ({'; '.join(told)}), so its numbers may differ in the last "
+        "digits from those of a run that was not interrupted"
+    )
 
 
 def git(folder: Path) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from typing import Any
 from graphspec import compiler
 from graphspec.errors import Code, fail
 from graphspec.ops import provenance
-from graphspec.training import devices, folder, kinship, other_data, setup
+from graphspec.training import devices, folder, kinship, other_data, recorded, setup
 from graphspec.training.determinism import private_random_numbers
 from graphspec.training.evaluation import evaluate as measure_split
 from graphspec.training.observer import Observer, Silent
@@ -69,7 +69,7 @@ def evaluate(
             made = _with_own_data(path, Changes(data_root=root, device=device), watcher)
         else:
             made = other_data.prepare(path, data, root, overrides or {}, device, watcher)
-        for text in provenance.changes(folder.read_json(path / folder.ENVIRONMENT)):
+        for text in provenance.changes(recorded.read(path)):
             watcher.warning(text)
         streams = [made.batches(each) for each in (SPLITS if split == "all" else (split,))]
         streams = [stream for stream in streams if stream is not None]
@@ -104,7 +104,7 @@ def evaluate(
 def _with_own_data(path: Path, changes: Changes, observer: Observer) -> Setup:
     """Return what a run is made of, with the data that it was trained with."""
     made = setup.prepare(setup.load(path / folder.SPEC, changes.paths(), observer), observer)
-    described = folder.read_json(path / folder.ENVIRONMENT)
+    described = recorded.read(path)
     if described["data"]["fingerprint"] != made.data.fingerprint:
         message = f"the data are not those that `{path}` was trained with"
         hint = f"the run had {described['data']['origin']}; name its folder with `--data-root`, or "

@@ -13,7 +13,7 @@ from graphspec import compiler
 from graphspec.errors import Code, did_you_mean, fail
 from graphspec.language.files import replacing
 from graphspec.training import checkpoint as checkpoints
-from graphspec.training import folder, setup
+from graphspec.training import folder, recorded, setup
 from graphspec.training.state import origin_of
 from graphspec.training.trained import Run
 
@@ -151,7 +151,7 @@ def _opened(
         raise fail(Code.BAD_OPTION, message, hint)
     spec = compiler.load(run / folder.SPEC)
     weights = checkpoints.load_weights(run, checkpoint, origin_of(spec))
-    portable = setup.portable(spec, folder.read_json(run / folder.ENVIRONMENT))
+    portable = setup.portable(spec, recorded.read(run))
     return compiler.check(portable), weights
 
 

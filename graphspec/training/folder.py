@@ -166,15 +166,18 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file of a run.
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file of a run, which is a mapping.
 
     Raises:
         SpecError: ``not-a-run`` if it is missing or damaged.
     """
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        found = json.loads(path.read_bytes())
+        if isinstance(found, dict):
+            return found
+        raise ValueError
+    except (OSError, ValueError, RecursionError) as error:
         message = f"`{path}` is missing or damaged"
         raise fail(Code.NOT_A_RUN, message, "train again into another folder") from error
 

@@ -2,7 +2,8 @@
 
 A logger is an `Observer` of its own, beside whoever watches the run. ``metrics.jsonl`` is always
 written; what happens to a logger (no network, a full quota) is a warning and never ends a run. A
-run that goes on is logged where it was logged before.
+run that goes on is logged where it was logged before: what a killed process had not told yet is
+told then, and nothing twice.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.errors import Code, Sink, did_you_mean
+from graphspec.errors import Code, Sink, SpecError, did_you_mean
 from graphspec.ops.registry import Registry
 from graphspec.training import folder
 from graphspec.training.observer import Header, Observer, Progress, Record, Silent
@@ -29,7 +31,7 @@ PROJECT = "graphspec"
 """Project of Weights & Biases, and experiment of MLflow, where the environment names none."""
 
 MEMORY = "loggers.json"
-"""File of the run folder that says under which name each logger knows the run."""
+"""File of the run folder: under which name each service knows the run, and what it was told."""
 
 _SKIPPED = ("epoch", "step", "split")
 
@@ -51,17 +53,30 @@ class Logger(Silent):
 
     def epoch(self, records: Sequence[Record]) -> None:
         """Log the numbers of an epoch, as ``SPLIT/METRIC``."""
-        for record in records:
-            values = {
-                f"{record['split']}/{name}": float(value)
-                for name, value in record.items()
-                if name not in _SKIPPED and isinstance(value, (int, float))
-            }
-            self.log(values | {"epoch": float(record["epoch"])}, int(record["step"]))
+        for step, values in _by_step(records):
+            self.log(values, step)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Log numbers of one step."""
         raise NotImplementedError
+
+
+class Service(Logger):
+    """A logger that takes nothing back: which epochs it was told is kept in the run folder."""
+
+    def catch_up(self) -> None:
+        """Tell what a process that was killed had written down, but not told."""
+        self.epoch(folder.read_metrics(self._run))
+
+    def epoch(self, records: Sequence[Record]) -> None:
+        """Log the numbers of an epoch, unless they are logged already."""
+        told: dict[str, int] = dict(_memory(self._run).get(f"{self.package}/told", {}))
+        new = [r for r in records if int(r["epoch"]) > told.get(r["split"], 0)]
+        super().epoch(new)
+        for record in new:
+            told[record["split"]] = int(record["epoch"])
+        if new:
+            _remember(self._run, f"{self.package}/told", told)
 
 
 class TensorBoard(Logger):
@@ -70,27 +85,42 @@ class TensorBoard(Logger):
     package = "tensorboard"
 
     def start(self, header: Header) -> None:
-        """Open a file; steps that a run repeats after an interruption replace those it made."""
+        """Open a file; that of a run that goes on replaces all earlier ones and says it again.
+
+        An earlier file may lack what a killed process wrote into the metrics only, and may have a
+        test that is made again.
+        """
         from torch.utils.tensorboard import SummaryWriter
 
-        begun = header.start_epoch * header.steps
+        where = self._run / "tensorboard"
         make: Any = SummaryWriter  # torch does not type all of it
-        self._writer: Any = make(self._run / "tensorboard", purge_step=begun + 1 if begun else None)
+        self._writer: Any = make(where, purge_step=0 if where.exists() else None)
         text = "\n".join(f"    {k}: {v}" for k, v in self._configuration.items())
         self._writer.add_text("configuration", text)
+        known = folder.read_metrics(self._run)
+        lasted = [float(record.get("seconds", 0.0)) for record in known]
+        moment = time.time() - sum(lasted)
+        for record, seconds in zip(known, lasted, strict=True):
+            moment += seconds
+            for step, values in _by_step([record]):
+                self._write(values, step, moment)
+        self._writer.flush()
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Write numbers and bring them to the disk."""
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+        self._write(values, step)
         self._writer.flush()
+
+    def _write(self, values: Mapping[str, float], step: int, moment: float | None = None) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step, walltime=moment)
 
     def end(self, summary: Mapping[str, Any]) -> None:
         """Close the file."""
         self._writer.close()
 
 
-class WeightsAndBiases(Logger):
+class WeightsAndBiases(Service):
     """A run of Weights & Biases; ``WANDB_PROJECT``, ``WANDB_MODE`` and the like are heeded."""
 
     package = "wandb"
@@ -110,6 +140,7 @@ class WeightsAndBiases(Logger):
             settings=wandb.Settings(silent=True),
         )
         _remember(self._run, "wandb", self._made.id)
+        self.catch_up()
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Send numbers."""
@@ -120,7 +151,7 @@ class WeightsAndBiases(Logger):
         self._made.finish(exit_code=0 if summary["status"] == "finished" else 1)
 
 
-class MLflow(Logger):
+class MLflow(Service):
     """A run of MLflow; ``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME`` are heeded."""
 
     package = "mlflow"
@@ -133,15 +164,21 @@ class MLflow(Logger):
         self._id = _recall(self._run, "mlflow")
         if self._id:
             self._client.update_run(self._id, status="RUNNING")
-            return
+        else:
+            self._id = self._create()
+            _remember(self._run, "mlflow", self._id)
+        self.catch_up()
+
+    def _create(self) -> str:
+        """Create the run and return its identity."""
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT)
         found = self._client.get_experiment_by_name(name)
         experiment = found.experiment_id if found else self._client.create_experiment(name)
         made = self._client.create_run(experiment, run_name=self._run.name)
-        self._id = made.info.run_id
+        identity: str = made.info.run_id
         for key, value in self._configuration.items():
-            self._client.log_param(self._id, key, value)
-        _remember(self._run, "mlflow", self._id)
+            self._client.log_param(identity, key, value)
+        return identity
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Send numbers."""
@@ -275,14 +312,30 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def _by_step(records: Sequence[Record]) -> Iterator[tuple[int, dict[str, float]]]:
+    """Yield the numbers of records by their step, each name once for a step."""
+    for step, group in groupby(records, key=lambda record: int(record["step"])):
+        values: dict[str, float] = {}
+        for record in group:
+            values |= {
+                f"{record['split']}/{name}": float(value)
+                for name, value in record.items()
+                if name not in _SKIPPED and isinstance(value, (int, float))
+            }
+            if record["split"] == "train":
+                values["epoch"] = float(record["epoch"])
+        yield step, values
+
+
 def _recall(run: Path, name: str) -> str:
-    with suppress(OSError, ValueError):
-        return str(json.loads((run / MEMORY).read_text()).get(name, ""))
-    return ""
+    return str(_memory(run).get(name, ""))
 
 
-def _remember(run: Path, name: str, value: str) -> None:
-    known: dict[str, str] = {}
-    with suppress(OSError, ValueError):
-        known = json.loads((run / MEMORY).read_text())
-    folder.write_json(run / MEMORY, known | {name: value})
+def _remember(run: Path, name: str, value: Any) -> None:
+    folder.write_json(run / MEMORY, _memory(run) | {name: value})
+
+
+def _memory(run: Path) -> dict[str, Any]:
+    with suppress(SpecError):  # there is none yet
+        return folder.read_json(run / MEMORY)
+    return {}

@@ -16,7 +16,7 @@ from graphspec.data.refit import refitted
 from graphspec.errors import Code, fail
 from graphspec.graph import passes
 from graphspec.language.tasks import Task
-from graphspec.training import devices, folder, labelled, losses, setup
+from graphspec.training import devices, folder, labelled, losses, recorded, setup
 from graphspec.training.observer import Observer
 from graphspec.training.setup import Setup
 
@@ -53,7 +53,7 @@ def prepare(
         if not path.startswith("data."):
             message = f"`{path}` is part of the run, and only its data may be others"
             raise fail(Code.BAD_OPTION, message, "set values of `data.`, such as `data.path=FILE`")
-    described = folder.read_json(run / folder.ENVIRONMENT)
+    described = recorded.read(run)
     own = compiler.load(run / folder.SPEC)
     asked = _asked(own, described, data, root, overrides)
     assert asked.data is not None

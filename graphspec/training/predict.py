@@ -25,7 +25,7 @@ from graphspec.data.samples import Samples
 from graphspec.errors import Code, fail
 from graphspec.graph import passes
 from graphspec.language.signature import TaskSpec
-from graphspec.training import devices, folder, setup
+from graphspec.training import devices, folder, recorded, setup
 from graphspec.training.observer import Observer, Silent
 from graphspec.training.precision import Precision
 from graphspec.training.predictions import Answer, Prediction, read
@@ -95,7 +95,7 @@ class _Predictor:
     def __init__(
         self, run: Run, checkpoint: str, device: str | None, batch_size: int | None, top: int
     ) -> None:
-        found = folder.read_json(run.folder / folder.ENVIRONMENT)
+        found = recorded.read(run.folder)
         spec = compiler.load(run.folder / folder.SPEC)
         graph = passes.run(compiler.analyze(setup.portable(spec, found)))
         known = _readings(spec, found)

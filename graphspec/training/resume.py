@@ -15,16 +15,14 @@ from pydantic import BaseModel
 
 from graphspec import compiler
 from graphspec.errors import Code, fail
-from graphspec.language.recipe import OUTWARD_DATA, OUTWARD_TRAIN, Train
-from graphspec.training import checkpoint, folder, mismatch, schedules
+from graphspec.language.recipe import Train
+from graphspec.training import checkpoint, folder, mismatch, own_recipe, schedules
 from graphspec.training.observer import Observer
+from graphspec.training.rescue import look_after_best
 from graphspec.training.state import State, origin_of
 
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
-
-_FREE_TRAIN = ("epochs", "early_stopping", *OUTWARD_TRAIN)
-"""Keys of ``train:`` that may differ from the run's."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +80,12 @@ def resumed_spec(spec: Spec | str | Path | None, run: Path, changes: Changes) ->
     for path in changes.paths():
         section, _, rest = path.partition(".")
         key = rest.partition(".")[0]
-        if section not in ("train", "data", "tasks") or not key:
+        if section not in own_recipe.SECTIONS or not key:
             continue
-        new, old = _value(asked, section, key), _value(stored, section, key)
+        new, old = (own_recipe.value(each, section, key) for each in (asked, stored))
         if new == old:
             continue
-        if (section == "train" and key in _FREE_TRAIN) or (
-            section == "data" and key in OUTWARD_DATA
-        ):
+        if own_recipe.is_free(section, key):
             if key == "epochs":
                 _check_length(stored.train, int(new))
             plain = new.model_dump() if isinstance(new, BaseModel) else new
@@ -146,6 +142,7 @@ def restore(run: Path, state: State, spec: Spec, epochs_asked: bool, observer: O
     found = checkpoint.latest(run, origin_of(spec))
     if found is not None:
         saved, path, passed = found
+        own_recipe.require(run, str(saved.get("spec", "")), spec)
         if passed:
             names = " and ".join(f"`{each}`" for each in passed)
             observer.warning(f"{names} cannot be read: the run goes on from `{path}`")
@@ -166,6 +163,7 @@ def restore(run: Path, state: State, spec: Spec, epochs_asked: bool, observer: O
         state.finished = None
     elif state.finished is None and state.epoch >= spec.train.epochs and not state.step:
         state.finished = "epochs"  # only the test split was missing
+    look_after_best(run, state, origin_of(spec), observer)
     with state.strategy.world.led() as leads:
         if leads:
             folder.rewind(run, state.epoch)
@@ -180,10 +178,3 @@ def is_complete(run: Path, epochs: int, epochs_asked: bool) -> bool:
         return False
     further = summary["reason"] == "epochs" or epochs_asked
     return not (further and epochs > summary["epochs"])
-
-
-def _value(spec: Spec, section: str, key: str) -> Any:
-    if section == "tasks":
-        return spec.tasks.get(key)
-    part = getattr(spec, section)
-    return None if part is None else getattr(part, key, None)

@@ -16,6 +16,8 @@ from graphspec.training import (
     environment,
     folder,
     loggers,
+    own_recipe,
+    recorded,
     results,
     resume,
     setup,
@@ -222,6 +224,9 @@ def _resume(asked_of: Asked, run: Path, world: World, observer: Observer) -> Run
         message = f"a run goes on in its own folder `{run}`, not in `{out}`"
         raise fail(Code.BAD_OPTION, message, "leave `--out` away")
     own = resume.resumed_spec(asked_of.spec, run, changes)
+    said = own_recipe.remark(asked_of.spec, own, changes.paths())
+    if said is not None:
+        observer.warning(said)
     asked = changes.epochs is not None or "train.epochs" in changes.overrides
     if resume.is_complete(run, own.train.epochs, asked):
         found = Run.open(run)
@@ -242,7 +247,7 @@ def _resume(asked_of: Asked, run: Path, world: World, observer: Observer) -> Run
             if leads:
                 stack.enter_context(occupied(run))
         made = setup.prepare(checked, observer)
-        described = folder.read_json(run / folder.ENVIRONMENT)
+        described = recorded.read(run)
         for text in provenance.changes(described):
             observer.warning(text)
         if described["data"]["fingerprint"] != made.data.fingerprint:
@@ -259,11 +264,15 @@ def _resume(asked_of: Asked, run: Path, world: World, observer: Observer) -> Run
             resume.restore(run, state, own, asked, observer)
             job = assembly.job_of(made, state, batches, run, observer, stop)
             header = start.describe(made, job, begun, threshold)
-            again = environment.collect(Path.cwd()) | {"epoch": state.epoch, "step": state.step}
+            here = environment.collect(Path.cwd())
+            told = environment.remark(described, here, world.together)
+            if told is not None:
+                observer.warning(told)
+            again = here | {"epoch": state.epoch, "step": state.step}
             described["resumed"] = [*described.get("resumed", []), again]
             with world.led() as leads:
                 if leads:
-                    folder.write_json(run / folder.ENVIRONMENT, described)
+                    folder.write_json(run / folder.ENVIRONMENT, recorded.sealed(described))
                     folder.write_text(run / folder.SPEC, own.resolved_yaml())
             return _run(made, job, state, header)
 

@@ -8,7 +8,7 @@ from typing import Any
 from graphspec import compiler
 from graphspec.data import readings
 from graphspec.errors import Code, SpecError
-from graphspec.training import devices, environment, folder, labelled
+from graphspec.training import devices, environment, folder, labelled, recorded
 from graphspec.training.assembly import Beginning
 from graphspec.training.facts import facts
 from graphspec.training.init_from import Takeover
@@ -105,7 +105,7 @@ def write(made: Setup, job: Job, header: Header, takeover: Takeover | None = Non
         "init_from": None if takeover is None else takeover.plain(),
         "resumed": [],
     }
-    folder.write_json(job.folder / folder.ENVIRONMENT, described)
+    folder.write_json(job.folder / folder.ENVIRONMENT, recorded.sealed(described))
     folder.write_text(job.folder / folder.METRICS, "")
     try:
         compiler.render(made.graph, job.folder / folder.GRAPH)

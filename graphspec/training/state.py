@@ -198,6 +198,25 @@ def weights_of(saved: Mapping[str, Any]) -> dict[str, Tensor]:
     return found
 
 
+def best_of(saved: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what `State.weights` gave when a state was saved, if the state has the best weights.
+
+    Args:
+        saved: What `State.capture` gave.
+    """
+    progress = saved.get("progress", {})
+    if progress.get("step") or not 0 < progress.get("epoch", 0) == progress.get("best_epoch"):
+        return None
+    return {
+        **{key: saved[key] for key in ("format", "spec_hash", "spec")},
+        "kind": "weights",
+        "epoch": progress["best_epoch"],
+        "step": progress["best_step"],
+        "value": progress["best_value"],
+        "model": weights_of(saved),
+    }
+
+
 def _head(kind: str, origin: Origin) -> dict[str, Any]:
     return {
         "format": FORMAT,

@@ -12,7 +12,7 @@ from torch import nn
 from graphspec import compiler
 from graphspec.errors import Code, did_you_mean, fail
 from graphspec.training import checkpoint as checkpoints
-from graphspec.training import folder, setup
+from graphspec.training import folder, recorded, setup
 from graphspec.training.observer import Record
 from graphspec.training.state import origin_of
 
@@ -70,7 +70,7 @@ class Run:
             SpecError: ``bad-checkpoint`` or ``bad-option``.
         """
         spec = compiler.load(self.folder / folder.SPEC)
-        environment = folder.read_json(self.folder / folder.ENVIRONMENT)
+        environment = recorded.read(self.folder)
         model: nn.Module = compiler.compile(setup.portable(spec, environment))
         model.load_state_dict(weights_of(self.folder, checkpoint, spec)["model"])
         return model.eval()

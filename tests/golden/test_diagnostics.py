@@ -64,7 +64,14 @@ def test_every_code_of_a_spec_has_a_golden_file() -> None:
         *("data-skipped", "data-doubtful", "workers-failed", "process-lost"),
         *("plugin-not-found", "plugin-failed", "plugin-clash"),
         *("bad-option", "bad-device", "missing-package", "not-a-run", "run-exists", "run-mismatch"),
-        *("run-busy", "bad-checkpoint", "cannot-write", "disk-full", "loss-not-finite", "render-failed"),
+        *(
+            "run-busy",
+            "bad-checkpoint",
+            "cannot-write",
+            "disk-full",
+            "loss-not-finite",
+            "render-failed",
+        ),
         *("export-failed", "cannot-eject"),
         *("import-not-found", "import-failed", "cannot-trace", "cannot-import"),
     }

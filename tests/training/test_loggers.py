@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from graphspec.errors import Sink
-from graphspec.training import loggers
+from graphspec.training import folder, loggers
 from graphspec.training.observer import Header, Record, Silent
 from graphspec.training.run import train
 
@@ -25,6 +25,7 @@ TRAIN: Record = {
 }  # fmt: skip
 VALIDATION: Record = {"epoch": 1, "step": 48, "split": "validation", "loss": 0.75}
 DONE = {"status": "finished"}
+SPLITS = ("train", "validation", "test")
 CONFIGURATION = loggers.flat({"name": "tiny", "train": {"lr": 0.5, "betas": [0.9, 0.99]}})
 
 
@@ -65,10 +66,14 @@ def test_tensorboard(tmp_path: Path) -> None:
 
     second: Record = {**TRAIN, "epoch": 2, "step": 96, "loss": 0.25}
     log("tensorboard", tmp_path, [TRAIN, VALIDATION], [{**second, "loss": 9.0}])
+    folder.append_metrics(tmp_path, [TRAIN, VALIDATION])  # the second epoch is made again
     log("tensorboard", tmp_path, [second], start=1)
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(e.step, e.value) for e in events.Scalars("train/loss")] == [(48, 0.5), (96, 0.25)]
     assert [(e.step, e.value) for e in events.Scalars("validation/loss")] == [(48, 0.75)]
+    assert [(e.step, e.value) for e in events.Scalars("epoch")] == [(48, 1), (96, 2)]
+    first, last = (event.wall_time for event in events.Scalars("train/loss"))
+    assert first <= last
     assert events.Scalars("train/fine/top1")[0].value == 0.25
     assert "configuration/text_summary" in events.Tags()["tensors"]
 
@@ -114,11 +119,62 @@ def test_a_run_that_goes_on_is_logged_as_one(spec: Path, tmp_path: Path, no_pict
     events = EventAccumulator(str(run.folder / "tensorboard")).Reload()
     for split in ("train", "validation", "test"):
         own_records = [record for record in run.metrics if record["split"] == split]
-        logged = events.Scalars(f"{split}/fine/loss")[-len(own_records) :]
+        logged = events.Scalars(f"{split}/fine/loss")
         assert [e.step for e in logged] == [record["step"] for record in own_records]
         told = [record["fine/loss"] for record in own_records]
         assert [e.value for e in logged] == pytest.approx(told, rel=1e-6)
     assert len(events.Scalars("train/fine/weighted")) == 2
+
+
+@needs("tensorboard")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_was_written_but_not_logged_is_logged_when_the_run_goes_on(
+    spec: Path, tmp_path: Path, no_pictures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    own = {"train.loggers": "tensorboard", "train.epochs": 3}
+    with monkeypatch.context() as patch:  # as if it were killed right after an epoch's checkpoint
+        patch.setattr(loggers.Several, "epoch", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(spec, out=tmp_path / "run", overrides=own)
+    run = train(resume=tmp_path / "run")
+    (run.folder / "summary.json").unlink()  # as if it were killed right after its test
+    run = train(resume=tmp_path / "run")
+    events = EventAccumulator(str(run.folder / "tensorboard")).Reload()
+    steps = {split: [e.step for e in events.Scalars(f"{split}/loss")] for split in SPLITS}
+    best = run.summary["best"]["step"]
+    assert steps == {"train": [3, 6, 9], "validation": [3, 6, 9], "test": [best]}
+
+
+class Kept(loggers.Service):
+    package = "kept"
+
+    def __init__(self, run: Path, told: Any) -> None:
+        super().__init__(run, told)
+        self.logged: list[tuple[int, dict[str, float]]] = []
+
+    def log(self, values: Any, step: int) -> None:
+        self.logged.append((step, dict(values)))
+
+
+def test_a_service_is_told_everything_once(tmp_path: Path) -> None:
+    second: Record = {**TRAIN, "epoch": 2, "step": 96}
+    test: Record = {**VALIDATION, "split": "test"}
+    first = Kept(tmp_path, {})
+    first.epoch([TRAIN, VALIDATION])
+    assert [step for step, _ in first.logged] == [48]
+    assert first.logged[0][1]["train/loss"] == 0.5
+    assert first.logged[0][1]["validation/loss"] == 0.75
+    folder.append_metrics(tmp_path, [TRAIN, VALIDATION, second])
+    again = Kept(tmp_path, {})
+    again.catch_up()  # the process was killed before it told the second epoch
+    assert [(step, "validation/loss" in values) for step, values in again.logged] == [(96, False)]
+    again.epoch([second])  # made again from an older state
+    again.epoch([test])
+    again.epoch([test])
+    assert [step for step, _ in again.logged] == [96, 48]
+    assert set(again.logged[1][1]) == {"test/loss"}
 
 
 def test_loggers_are_closed_when_a_run_fails() -> None:
