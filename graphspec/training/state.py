@@ -28,7 +28,7 @@ FORMAT = 4
 
 _PROGRESS = (
     "epoch", "step", "global_step", "pending", "seconds", "epoch_seconds", "totals",
-    "best_value", "best_epoch", "best_step", "watched", "waited", "finished", "told",
+    "best_value", "best_epoch", "best_step", "watched", "waited", "finished", "told", "suspects",
 )  # fmt: skip
 
 
@@ -76,6 +76,7 @@ class State:
         waited: Epochs since then, for each.
         finished: Why training is over (``epochs``, ``early-stopping``), or None.
         told: What was odd so far, in words, by what it is (`graphspec.training.symptoms`).
+        suspects: Parameters that no gradient came to so far, while that is looked for.
         saved_step: Steps done in all in the state that was saved last; not part of a checkpoint.
     """
 
@@ -102,6 +103,7 @@ class State:
     waited: list[int] = field(default_factory=list)
     finished: str | None = None
     told: dict[str, str] = field(default_factory=dict)
+    suspects: list[str] | None = None
     saved_step: int | None = None
 
     @property

@@ -111,7 +111,8 @@ class Gradients:
 
     def __init__(self, job: Job, state: State) -> None:
         self._job, self._state = job, state
-        self._suspects: set[str] = set(job.anatomy.learned)
+        known = state.suspects
+        self._suspects: set[str] = set(job.anatomy.learned if known is None else known)
         self.is_over = state.epoch > 0 or state.global_step >= LOOKS[-1]
 
     def look(self) -> None:
@@ -124,6 +125,7 @@ class Gradients:
             parameters = dict(state.model.named_parameters())
             known = {name: parameters[name] for name in self._suspects if name in parameters}
             self._suspects = _without_gradient(known)
+            state.suspects = sorted(self._suspects)
         if ends:
             self.is_over = True
             self._tell()

@@ -14,6 +14,7 @@ from graphspec.training import symptoms
 from graphspec.training.run import train
 
 from .conftest import Notes
+from .test_resume_recipes import stopped_at
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -44,6 +45,28 @@ def test_a_node_that_gets_no_gradient(tmp_path: Path) -> None:
     again = train(resume=run.folder, epochs=3, observer=(later := Notes()))
     assert later.warnings == []
     assert again.summary["warnings"] == [text]
+
+
+def test_a_run_that_goes_on_knows_which_gradients_it_has_seen(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    def only_in_the_first_step(parameters: dict[str, Any]) -> set[str]:
+        looks.append(1)
+        return {name for name in parameters if len(looks) > 1 or not name.startswith("trunk.")}
+
+    monkeypatch.setattr(symptoms, "_without_gradient", only_in_the_first_step)
+    overrides = {"train.batch_size": 16}
+    whole = train(spec, out=tmp_path / "whole", overrides=overrides)
+    (text,) = whole.summary["warnings"]
+    assert "`features`" in text
+    assert "`trunk`" not in text
+    looks.clear()
+    run = stopped_at(3, spec, tmp_path / "run", overrides, monkeypatch)
+    assert len(looks) == 2
+    assert run.summary["warnings"] == []
+    assert train(resume=run.folder).summary["warnings"] == [text]
 
 
 def test_what_is_frozen_or_of_no_weight_is_not_told(spec: Path, tmp_path: Path) -> None:
