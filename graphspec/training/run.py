@@ -187,6 +187,7 @@ def _begin(asked: Asked, world: World, watcher: Observer) -> Run:
     assert asked.spec is not None
     with world.led() as leads:
         if leads and asked.out is not None:
+            start.clear_unbegun(asked.out)
             folder.check_free(asked.out)
     checked = setup.load(asked.spec, asked.changes.paths(), watcher)
     recipe = checked.spec.train

@@ -8,13 +8,43 @@ from typing import Any
 from graphspec import compiler
 from graphspec.data import readings
 from graphspec.errors import Code, SpecError
-from graphspec.training import devices, environment, folder, labelled, recorded
+from graphspec.training import checkpoint, devices, environment, folder, labelled, recorded
 from graphspec.training.assembly import Beginning
 from graphspec.training.facts import facts
 from graphspec.training.init_from import Takeover
 from graphspec.training.job import Job
 from graphspec.training.observer import Header
+from graphspec.training.occupied import LOCK, occupied
 from graphspec.training.setup import Setup
+
+
+def clear_unbegun(out: Path) -> None:
+    """Empty a folder whose run was killed before it was one, so that it may begin there after all.
+
+    Such a folder holds at most the state before the first step and the spec; nothing is lost.
+
+    Raises:
+        SpecError: ``run-busy`` where it is beginning in another process.
+    """
+    if not out.is_dir():
+        return
+    files = {path.name: path for path in out.iterdir()}
+    left = {n for n in files if n == LOCK or (n.startswith(".") and n.endswith(".part"))}
+    if not files or not files.keys() <= left | {folder.LAST, folder.SPEC}:
+        return
+    if files.keys() != left and not _is_first(out / folder.LAST):
+        return
+    with occupied(out), folder.explained_writing(out):
+        for name in files.keys() - {LOCK}:
+            files[name].unlink(missing_ok=True)
+
+
+def _is_first(path: Path) -> bool:
+    """Return whether a file is a state before the first step."""
+    try:
+        return bool(checkpoint.load(path).get("progress", {}).get("global_step") == 0)
+    except SpecError:
+        return False
 
 
 def describe(made: Setup, job: Job, begun: Beginning, threshold: int | None) -> Header:

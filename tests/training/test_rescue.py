@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from graphspec.errors import SpecError
-from graphspec.training import judging
+from graphspec.training import judging, start
 from graphspec.training.evaluate import evaluate
 from graphspec.training.export import export
 from graphspec.training.predict import predict
@@ -177,3 +177,34 @@ def test_json_of_another_kind_is_damaged(text: str, spec: Path, tmp_path: Path) 
     (run.folder / "summary.json").write_text(text)
     with pytest.raises(SpecError, match=r"summary.json` is missing or damaged"):
         Run.open(run.folder)
+
+
+def test_a_folder_whose_run_was_killed_before_it_began_is_taken_again(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:  # as if it were killed before its environment.json
+        patch.setattr(start.environment, "collect", lambda source: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(spec, out=out)
+    (out / ".lock").touch()
+    (out / ".environment.json.7.part").touch()
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".environment.json.7.part", ".lock", "last.pt", "spec.yaml",
+    ]  # fmt: skip
+    assert train(spec, out=out, epochs=1).status == "finished"
+    assert not list(out.glob(".*"))
+
+
+def test_a_folder_with_anything_of_worth_is_refused(spec: Path, tmp_path: Path) -> None:
+    run = train(spec, out=tmp_path / "run", epochs=1)
+    for names in (["last.pt"], ["last.pt", "spec.yaml"], ["spec.yaml"], [".lock", "notes.txt"]):
+        out = tmp_path / "-".join(names)
+        out.mkdir()
+        for name in names:
+            source = run.folder / name
+            (out / name).write_bytes(source.read_bytes() if source.exists() else b"mine")
+        with pytest.raises(SpecError) as error:
+            train(spec, out=out, epochs=1)
+        assert code(error) == "run-exists"
+        assert sorted(path.name for path in out.iterdir()) == sorted(names)
