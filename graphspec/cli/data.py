@@ -22,8 +22,11 @@ from graphspec.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
+    from graphspec.data.column import Use
     from graphspec.data.leakage import Repeats
     from graphspec.training.overview import Overview, TaskOverview
 
@@ -72,6 +75,9 @@ def command(
         return
     terminal.report(found.warnings)
     print("\n".join(_head(found)), flush=True)
+    if found.columns:
+        print(flush=True)
+        terminal.show(_columns(found.columns))
     for task in found.tasks:
         print("\n" + "\n".join(_task(task)), flush=True)
         if task.counts:
@@ -95,6 +101,30 @@ def _head(found: Overview) -> list[str]:
             text += f"; mean {mean}; deviation {std}"
         lines.append(text)
     return lines
+
+
+def _columns(columns: Sequence[Use]) -> Table:
+    """Return the columns of a table, what they hold and what they are used for."""
+    table = _plain_table()
+    table.add_column("column", overflow="fold")
+    table.add_column("holds", overflow="fold")
+    table.add_column("missing", justify="right", overflow="fold")
+    table.add_column("used as", overflow="fold")
+    for place, each in enumerate(columns):
+        hidden = len(columns) - MOST_CLASSES
+        if hidden > 0 and MOST_CLASSES // 2 <= place < len(columns) - MOST_CLASSES // 2:
+            if place == MOST_CLASSES // 2:
+                table.add_row(f"... {hidden:,} more")
+            continue
+        table.add_row(each.column, each.holds, f"{each.missing:,}", each.purpose)
+    return table
+
+
+def _plain_table() -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def _task(task: TaskOverview) -> list[str]:
@@ -123,10 +153,7 @@ def _name(task: TaskOverview, number: int) -> str:
 
 def _table(task: TaskOverview) -> Table:
     """Return the classes, how often each occurs, and its balanced weight."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table = _plain_table()
     table.add_column("class", overflow="fold")
     for split in task.counts:
         table.add_column(split, justify="right", overflow="fold")

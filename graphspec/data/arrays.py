@@ -257,7 +257,8 @@ def _read(file: _File, tasks: Mapping[str, TaskSpec], inputs: Sequence[str], tes
         # here already, where the numbers of samples are those of the file
         targets.check(tasks, labels, str(file.path), official=False)
         hierarchy.learned(tasks, labels, str(file.path))
-        parts.append(Part(found, labels))
+        rows = None if file.splits else np.arange(len(next(iter(labels.values()))))
+        parts.append(Part(found, labels, rows=rows))
     if not file.splits:
         train, _, rest = divide(parts[0], None, tasks, test)
         return Raw(train, rest, file.path)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphspec.data import hierarchy, targets
+from graphspec.data.column import Use
 from graphspec.data.pictures import Pictures
 from graphspec.data.source import Encoding, Files, Part, Raw, Source
 from graphspec.data.splitting import hold_out, strata
@@ -46,11 +47,13 @@ class Split:
             that are read from their files when they are served.
         labels: For each task the target of each sample, likewise.
         files: For inputs that come from one file a sample what is known of the files.
+        rows: For samples of one table or array the number of each there.
     """
 
     inputs: dict[str, Tensor | Pictures]
     labels: dict[str, Tensor]
     files: dict[str, Files] = field(default_factory=dict)
+    rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.labels.values())))
@@ -81,6 +84,7 @@ class DataSet:
         warnings: What the user should know about the files.
         storage: Where the samples are: in memory, or streamed.
         encodings: For inputs from the columns of a table how they came about.
+        columns: How the columns of a table were read, and what for.
     """
 
     name: str
@@ -94,6 +98,7 @@ class DataSet:
     warnings: tuple[Diagnostic, ...] = ()
     storage: Storage = Storage()  # noqa: RUF009 - it is frozen
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
+    columns: tuple[Use, ...] = ()
 
     def with_tasks(self, borrowed: Mapping[str, TaskSpec]) -> DataSet:
         """Return the data set with more tasks, which are trained on labels that it has.
@@ -163,9 +168,14 @@ def assemble(
         channels=_channels(raw.train),
         fingerprint=digest,
         origin=str(raw.origin),
-        warnings=(*_warnings(source, raw, digest), *raw.warnings),
+        warnings=(
+            *_warnings(source, raw, digest),
+            *raw.warnings,
+            *targets.doubts(source.signature.tasks, labels.values()),
+        ),
         storage=storage,
         encodings=raw.encodings,
+        columns=raw.columns,
     )
 
 
@@ -266,7 +276,7 @@ def _whole(part: Part) -> Split:
         for name, values in part.inputs.items()
     }
     labels = {task: _tensor(values) for task, values in part.labels.items()}
-    return Split(inputs, labels, dict(part.files))
+    return Split(inputs, labels, dict(part.files), part.rows)
 
 
 def _tensor(values: NDArray[Any]) -> Tensor:

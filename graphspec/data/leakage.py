@@ -55,13 +55,14 @@ def repeats(data: DataSet) -> list[Repeats]:
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     known = {name: _samples(split) for name, split in splits.items()}
     found = []
+    word = "row" if data.columns else "sample"
     for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
         both = [(known[first][key][0], row) for key in known[second] if key in known[first]
                 for row in known[second][key]]  # fmt: skip
-        found.append(_told(first, second, splits[first], splits[second], both))
+        found.append(_told(first, second, splits[first], splits[second], both, word))
     for name, samples in known.items():
         again = [(rows[0], row) for rows in samples.values() for row in rows[1:]]
-        found.append(_told(name, name, splits[name], splits[name], again))
+        found.append(_told(name, name, splits[name], splits[name], again, word))
     return [each for each in found if each.samples]
 
 
@@ -69,8 +70,8 @@ def _samples(split: Split) -> Samples:
     """Return the rows of a split by their checksum."""
     parts = [_looks(split, name) for name in sorted(split.inputs)]
     found: dict[bytes, list[int]] = {}
-    for row in range(len(split)):
-        found.setdefault(b"".join(part[row] for part in parts), []).append(row)
+    for row, looks in enumerate(map(b"".join, zip(*parts, strict=True))):
+        found.setdefault(looks, []).append(row)
     return found
 
 
@@ -87,7 +88,7 @@ def _looks(split: Split, name: str) -> list[bytes]:
 
 
 def _told(
-    first: str, second: str, one: Split, other: Split, pairs: list[tuple[int, int]]
+    first: str, second: str, one: Split, other: Split, pairs: list[tuple[int, int]], word: str
 ) -> Repeats:
     if not pairs:
         return Repeats(first, second, 0, 0, ())
@@ -98,11 +99,13 @@ def _told(
         a, b = labels.numpy()[rows[:, 0]], other.labels[task].numpy()[rows[:, 1]]
         same = (a == b) | (np.isnan(a) & np.isnan(b) if a.dtype.kind == "f" else False)
         differs |= ~same.reshape(len(rows), -1).all(1)
-    examples = tuple((_name(one, a), _name(other, b)) for a, b in pairs[:_SHOWN])
+    examples = tuple((_name(one, a, word), _name(other, b, word)) for a, b in pairs[:_SHOWN])
     return Repeats(first, second, len(rows), int(differs.sum()), examples)
 
 
-def _name(split: Split, row: int) -> str:
-    """Return what a sample is called: its file, or its number in the split."""
+def _name(split: Split, row: int, word: str) -> str:
+    """Return what a sample is called: its file, its row or number there, or that in the split."""
     files = [each.pictures for each in split.files.values() if isinstance(each.pictures, Pictures)]
-    return files[0].name(row) if files else f"sample {row}"
+    if files:
+        return files[0].name(row)
+    return f"{word} {row if split.rows is None else split.rows[row]}"

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphspec.data import columns, npz, tree
-from graphspec.data.columns import Column
+from graphspec.data.column import Column
 from graphspec.data.decoding import Form, PictureError, decode
 from graphspec.data.pictures import content
 from graphspec.data.readings import Reading
-from graphspec.data.table import holds_pictures
+from graphspec.data.table_layout import holds_pictures
 from graphspec.errors import Code, SpecError, did_you_mean, fail
 
 TABLES = (".csv", ".tsv", *columns.PARQUET)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphspec.data.column import Use
 from graphspec.data.pictures import Pictures
 from graphspec.errors import Code, Diagnostic, Severity, SpecError
 from graphspec.language.recipe import Data
@@ -65,11 +66,14 @@ class Part:
             ``(N, *shape)``. Segmentation: uint8 or int64 of shape ``(N, *positions)``. A label that
             a sample lacks is -1 among whole numbers and NaN among others.
         files: For inputs that come from one file a sample what is known of the files.
+        rows: For samples of one table or array the number of each there, as people count them;
+            None where that says nothing.
     """
 
     inputs: Mapping[str, NDArray[Any] | Pictures]
     labels: Mapping[str, NDArray[Any]]
     files: Mapping[str, Files] = field(default_factory=dict)
+    rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.labels.values())))
@@ -80,6 +84,7 @@ class Part:
             {name: values[chosen] for name, values in self.inputs.items()},
             {name: values[chosen] for name, values in self.labels.items()},
             {name: files[chosen] for name, files in self.files.items()},
+            None if self.rows is None else self.rows[chosen],
         )
 
     @property
@@ -117,6 +122,7 @@ class Raw:
         validation: The source's own validation split, or None where it has none.
         warnings: What the user should know of the files.
         encodings: For inputs from the columns of a table how they came about.
+        columns: How the columns of a table were read, and what for.
     """
 
     train: Part
@@ -126,6 +132,7 @@ class Raw:
     validation: Part | None = None
     warnings: tuple[Diagnostic, ...] = ()
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
+    columns: tuple[Use, ...] = ()
 
     @property
     def parts(self) -> dict[str, Part]:

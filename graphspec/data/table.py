@@ -7,7 +7,7 @@ that ``data.targets`` names. A cell that is empty is a label that is missing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphspec.data import columns, download, targets
-from graphspec.data.columns import Column
+from graphspec.data.column import Column
 from graphspec.data.decoding import Form
-from graphspec.data.pictures import Names, Packed, Pictures, find_form, is_picture, spread
-from graphspec.data.source import Encoding, Part, Raw, Source, at_key
+from graphspec.data.pictures import Names, Packed, Pictures, find_form, spread
+from graphspec.data.source import Encoding, Part, Raw, Source
 from graphspec.data.splitting import divide
-from graphspec.data.table_targets import Target, refine, target
-from graphspec.data.tree import SPLITS
-from graphspec.errors import Code, Diagnostic, Severity, did_you_mean, fail
+from graphspec.data.table_layout import Table, doubts, layout, uses
+from graphspec.errors import Code, Diagnostic, Severity, fail
 from graphspec.language.recipe import Data
 from graphspec.language.signature import InputSpec, Signature
 from graphspec.language.tasks import Task
@@ -34,35 +33,6 @@ KEYS = frozenset(
     )
 )
 """Keys of ``data:`` that it understands."""
-
-NUMBERS = "features"
-"""Name of the input that the columns of numbers make up, unless ``data.inputs`` says otherwise."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """A table and what its columns are for.
-
-    Attributes:
-        path: The file.
-        columns: All of its columns.
-        inputs: For each input its columns.
-        targets: For each task its target.
-        splits: For each row its split; None where no column says it.
-        unused: Columns that are neither.
-    """
-
-    path: Path
-    columns: Mapping[str, Column]
-    inputs: Mapping[str, tuple[str, ...]]
-    targets: Mapping[str, Target]
-    splits: NDArray[Any] | None
-    unused: tuple[str, ...]
-
-    def is_picture(self, name: str) -> bool:
-        """Return whether an input is pictures."""
-        first = self.columns[self.inputs[name][0]]
-        return holds_pictures(first)
 
 
 def configure(section: Data, tasks: Mapping[str, Task]) -> Source:
@@ -86,7 +56,7 @@ def configure(section: Data, tasks: Mapping[str, Task]) -> Source:
         raise fail(Code.MISSING_KEY, message, "for example `tasks: {label: {}}`")
     root = download.expand(section.root) if section.root is not None else None
     path = (root or Path()) / download.expand(section.path)
-    table = _table(path, section, own)
+    table = layout(path, section, own)
     forms = _forms(table, section, path.parent if root is None else root)
     signature = Signature(
         _inputs(table, forms, section), {n: each.task for n, each in table.targets.items()}
@@ -100,128 +70,7 @@ def configure(section: Data, tasks: Mapping[str, Task]) -> Source:
     return replace(SOURCE, signature=signature, read=read)
 
 
-def _table(path: Path, section: Data, tasks: Mapping[str, Task]) -> _Table:
-    """Read a table and settle what its columns are for."""
-    found = columns.read(path)
-    stated = section.targets or {}
-    taken = {name: _target_columns(path, found, name, stated) for name in tasks}
-    goals = {n: target(path, n, [found[c] for c in names], tasks[n]) for n, names in taken.items()}
-    used = {column for names in taken.values() for column in names}
-    split = _split_column(path, found, section.split, used)
-    used |= set() if split is None else {split.name}
-    inputs = _chosen(path, found, section.inputs, used)
-    used |= {column for names in inputs.values() for column in names}
-    splits = None if split is None else _splits(path, split)
-    unused = tuple(name for name in found if name not in used)
-    return _Table(path, found, inputs, refine(goals), splits, unused)
-
-
-def _target_columns(
-    path: Path, found: Mapping[str, Column], task: str, stated: Mapping[str, Sequence[str]]
-) -> tuple[str, ...]:
-    """Return the columns of a task's target: those stated, that of its name, or ``TASK.part``."""
-    if task in stated:
-        return tuple(_known(path, found, name, "targets") for name in stated[task])
-    if task in found:
-        return (task,)
-    several = tuple(name for name in found if name.startswith(f"{task}."))
-    if not several:
-        message = f"`{path}` has no column for the task `{task}`"
-        hint = did_you_mean(task, found, "columns")
-        hint += f"\nor state which it is: `data: {{targets: {{{task}: COLUMN}}}}`"
-        raise at_key(Code.UNKNOWN_TASK, task, message, hint, "tasks")
-    return several
-
-
-def _known(path: Path, found: Mapping[str, Column], name: str, key: str) -> str:
-    if name not in found:
-        message = f"`{path}` has no column `{name}`"
-        raise at_key(Code.DATA_MISMATCH, key, message, did_you_mean(name, found, "columns"))
-    return name
-
-
-def _split_column(
-    path: Path, found: Mapping[str, Column], stated: str | None, used: set[str]
-) -> Column | None:
-    """Return the column that says the splits, or None."""
-    if stated is not None:
-        return found[_known(path, found, stated, "split")]
-    for name, column in found.items():
-        if name.lower() == "split" and name not in used and column.kind == "text":
-            told = {str(value).lower() for value in column.values if value is not None}
-            return column if told <= set(SPLITS) else None
-    return None
-
-
-def _splits(path: Path, column: Column) -> NDArray[Any]:
-    """Return the split of each row."""
-    names = []
-    for row, value in enumerate(column.values, 1):
-        split = SPLITS.get(str(value).lower()) if column.kind == "text" else None
-        if split is None:
-            shown = "is empty" if value is None else f"is `{value}`"
-            message = f"the split of row {row:,} of `{path}` {shown}"
-            hint = f"the column `{column.name}` says `train`, `validation` or `test`"
-            raise at_key(Code.DATA_MISMATCH, "split", message, hint)
-        names.append(split)
-    if "train" not in names:
-        message = f"no row of `{path}` is in the training split"
-        hint = f"write `train` into the column `{column.name}`"
-        raise at_key(Code.DATA_MISMATCH, "split", message, hint)
-    return np.array(names)
-
-
-def holds_pictures(column: Column) -> bool:
-    """Return whether a column is pictures: names of their files, or what is in them."""
-    if column.kind == "bytes":
-        return True
-    told = [value for value in column.values if value is not None] if column.kind == "text" else []
-    return bool(told) and all(map(is_picture, told))
-
-
-def _chosen(
-    path: Path,
-    found: Mapping[str, Column],
-    stated: Mapping[str, Sequence[str]] | None,
-    used: set[str],
-) -> dict[str, tuple[str, ...]]:
-    """Return the columns of each input: as stated, else pictures and all numbers."""
-    if stated is not None:
-        own = {n: tuple(_known(path, found, c, "inputs") for c in cs) for n, cs in stated.items()}
-        for name, names in own.items():
-            _check_kinds(path, name, [found[column] for column in names])
-        return own
-    free = [column for name, column in found.items() if name not in used]
-    pictures = [column.name for column in free if holds_pictures(column)]
-    inputs: dict[str, tuple[str, ...]]
-    inputs = {"image": (pictures[0],)} if len(pictures) == 1 else {n: (n,) for n in pictures}
-    wrong = next((name for name in inputs if not (name.isascii() and name.isidentifier())), None)
-    if wrong is not None:
-        message = f"the column `{wrong}` of `{path}` cannot be the name of an input"
-        raise fail(Code.DATA_MISMATCH, message, f"state `inputs: {{left: {wrong}, ...}}`")
-    numbers = tuple(c.name for c in free if c.kind in ("whole", "number", "truth"))
-    if numbers:
-        inputs[NUMBERS] = numbers
-    if not inputs:
-        listed = ", ".join(f"`{column.name}` ({column.text})" for column in free[:8])
-        message = f"`{path}` has no input: no column of numbers or of image files"
-        raise fail(Code.DATA_MISMATCH, message, f"columns left: {listed or 'none'}")
-    return inputs
-
-
-def _check_kinds(path: Path, name: str, own: Sequence[Column]) -> None:
-    """Refuse columns that do not make one input."""
-    others = [column for column in own if column.kind == "other"]
-    kinds = {c.kind if c.kind in ("text", "bytes") else "numbers" for c in own}
-    several = len(own) > 1 and any(map(holds_pictures, own))
-    if others or len(kinds) > 1 or several:
-        listed = ", ".join(f"`{column.name}` ({column.text})" for column in own[:8])
-        message = f"the input `{name}` cannot be made of {listed} of `{path}`"
-        hint = "an input is one column of image files, columns of numbers, or columns of text"
-        raise at_key(Code.DATA_MISMATCH, "inputs", message, hint)
-
-
-def _forms(table: _Table, section: Data, folder: Path) -> dict[str, Form]:
+def _forms(table: Table, section: Data, folder: Path) -> dict[str, Form]:
     """Return the form of each input that is pictures."""
     size = None if section.size is None else (section.size[0], section.size[1])
     forms = {}
@@ -243,7 +92,7 @@ def _forms(table: _Table, section: Data, folder: Path) -> dict[str, Form]:
     return forms
 
 
-def _inputs(table: _Table, forms: Mapping[str, Form], section: Data) -> dict[str, InputSpec]:
+def _inputs(table: Table, forms: Mapping[str, Form], section: Data) -> dict[str, InputSpec]:
     """Return what each input is."""
     found = {}
     for name, own in table.inputs.items():
@@ -258,7 +107,7 @@ def _inputs(table: _Table, forms: Mapping[str, Form], section: Data) -> dict[str
     return found
 
 
-def _raw(table: _Table, forms: Mapping[str, Form], folder: Path, section: Data) -> Raw:
+def _raw(table: Table, forms: Mapping[str, Form], folder: Path, section: Data) -> Raw:
     """Return the samples by split."""
     inputs: dict[str, Any] = {}
     warnings: list[Diagnostic] = []
@@ -275,18 +124,24 @@ def _raw(table: _Table, forms: Mapping[str, Form], folder: Path, section: Data) 
             inputs[name] = np.stack([_codes(table, table.columns[c]) for c in own], 1)
         else:
             inputs[name] = np.stack([table.columns[c].values for c in own], 1)
-    whole = Part(inputs, {name: each.values for name, each in table.targets.items()})
+            _check_numbers(table, own)
+    rows = np.arange(1, len(kept) + 1)
+    whole = Part(inputs, {name: each.values for name, each in table.targets.items()}, rows=rows)
     splits, tasks = table.splits, {name: each.task for name, each in table.targets.items()}
     targets.check(tasks, whole.labels, str(table.path), official=False)
     if not kept.all():
         whole, splits = whole[kept], None if splits is None else splits[kept]
     train, validation, test = divide(whole, splits, tasks, section.test)
-    raw = Raw(train, test, table.path, validation=validation, warnings=tuple(warnings))
+    warnings += doubts(table, section.inputs is not None)
+    raw = Raw(
+        *(train, test, table.path), validation=validation, warnings=tuple(warnings),
+        columns=uses(table),
+    )  # fmt: skip
     return _filled(table, forms, raw, section.missing == "mean")
 
 
 def _absent(
-    table: _Table, column: Column, skip: bool, warnings: list[Diagnostic]
+    table: Table, column: Column, skip: bool, warnings: list[Diagnostic]
 ) -> NDArray[np.bool_]:
     """Return which rows name no picture; refuse them, or leave them out with a warning."""
     missing = column.missing
@@ -301,7 +156,7 @@ def _absent(
     return missing
 
 
-def _codes(table: _Table, column: Column) -> NDArray[np.int64]:
+def _codes(table: Table, column: Column) -> NDArray[np.int64]:
     """Return a column of text as numbers from 0, in the order of the texts."""
     if column.missing.any():
         raise _lacking(table, [column])
@@ -314,7 +169,20 @@ def _words(column: Column) -> tuple[str, ...]:
     return tuple(map(str, np.unique(column.values.astype(str))))
 
 
-def _lacking(table: _Table, own: Sequence[Column]) -> Exception:
+def _check_numbers(table: Table, own: Sequence[str]) -> None:
+    """Refuse numbers that are infinite, or too large for float32."""
+    for name in own:
+        values = table.columns[name].values
+        wrong = np.flatnonzero(np.abs(values) > np.finfo(np.float32).max)
+        if wrong.size:
+            message = f"`{name}` of `{table.path}` is infinite in {wrong.size:,} of "
+            message += f"{len(values):,} rows, the first of them row {wrong[0] + 1:,}, and is an "
+            message += "input"
+            hint = "replace the numbers, or leave the rows out"
+            raise fail(Code.DATA_CORRUPT, message, hint)
+
+
+def _lacking(table: Table, own: Sequence[Column]) -> Exception:
     column = next(each for each in own if each.missing.any())
     rows = np.flatnonzero(column.missing) + 1
     message = f"`{column.name}` of `{table.path}` is empty in {len(rows):,} of {len(column):,} rows"
@@ -326,7 +194,7 @@ def _lacking(table: _Table, own: Sequence[Column]) -> Exception:
     return fail(Code.DATA_CORRUPT, message, hint)
 
 
-def _filled(table: _Table, forms: Mapping[str, Form], raw: Raw, by_mean: bool) -> Raw:
+def _filled(table: Table, forms: Mapping[str, Form], raw: Raw, by_mean: bool) -> Raw:
     """Return the splits with numbers as float32, and without gaps."""
     parts = raw.parts
     encodings = {}
@@ -344,9 +212,7 @@ def _filled(table: _Table, forms: Mapping[str, Form], raw: Raw, by_mean: bool) -
         encodings[name] = Encoding(own, means=tuple(means.tolist()) if by_mean else ())
         for split, values in numbers.items():
             gaps = np.isnan(values)
-            with np.errstate(over="ignore"):  # what float32 cannot hold is told as not finite
-                filled = np.where(gaps, means, values).astype(np.float32)
-            targets.check_finite(f"the numbers of `{name}`", filled, str(table.path))
+            filled = np.where(gaps, means, values).astype(np.float32)
             more = {f"{name}_missing": gaps.astype(np.float32)} if by_mean else {}
             part = parts[split]
             parts[split] = replace(part, inputs={**part.inputs, name: filled, **more})

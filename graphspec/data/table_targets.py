@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphspec.data.columns import Column
+from graphspec.data.column import Column
 from graphspec.errors import Code, SpecError, fail
 from graphspec.language.signature import TaskSpec, TaskType
 from graphspec.language.tasks import Task

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphspec.errors import Code, fail
+from graphspec.errors import Code, Diagnostic, Severity, fail
 from graphspec.language.signature import TaskSpec
 
 MISSING = -1
@@ -45,6 +45,31 @@ def check(
             _check_marks(name, values, where)
         else:
             _check_infinite(f"the targets of `{name}`", values, where)
+
+
+def doubts(
+    tasks: Mapping[str, TaskSpec], splits: Iterable[Mapping[str, NDArray[Any]]]
+) -> list[Diagnostic]:
+    """Return what is odd about the classes of a data set as a whole.
+
+    Args:
+        tasks: The tasks of the signature.
+        splits: For each split the targets by task.
+    """
+    found: list[tuple[str, str]] = []
+    parts = list(splits)
+    for name, task in tasks.items():
+        if task.type != "classification":
+            continue
+        if task.classes == 1:
+            text = f"`{name}` has one class, so that nothing can be learned about it"
+            found.append((text, "leave the task out, or add samples of other classes"))
+        elif not task.names and task.classes > 2:
+            seen = np.unique(np.concatenate([labels[name] for labels in parts]))
+            if seen[seen >= 0].tolist() == list(range(1, task.classes)):
+                text = f"no sample of `{name}` has the class 0, and all others occur"
+                found.append((text, "if the classes are numbered from 1, take 1 off their numbers"))
+    return [Diagnostic(Code.DATA_DOUBTFUL, Severity.WARNING, None, *each) for each in found]
 
 
 def labelled(task: TaskSpec, values: NDArray[Any]) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from graphspec import compiler
 from graphspec.data import hierarchy, leakage, sheet, sources
+from graphspec.data.column import Use
 from graphspec.data.dataset import Channels, DataSet
 from graphspec.data.leakage import Repeats
 from graphspec.errors import Code, Diagnostic, fail
@@ -68,6 +69,7 @@ class Overview:
         inputs: What each input is.
         channels: Mean and deviation of the channels of inputs that are images.
         tasks: The tasks.
+        columns: How the columns of a table were read, and what for; empty for other sources.
         repeats: Samples that occur more than once, between splits first.
         warnings: What the source warns of.
         sheet: The contact sheet, if one was written.
@@ -84,6 +86,7 @@ class Overview:
     tasks: tuple[TaskOverview, ...]
     repeats: tuple[Repeats, ...]
     warnings: tuple[Diagnostic, ...]
+    columns: tuple[Use, ...] = ()
     sheet: Path | None = None
 
     @property
@@ -105,6 +108,7 @@ class Overview:
             "samples": self.samples,
             "inputs": {name: asdict(item) for name, item in self.inputs.items()},
             "channels": {name: each._asdict() for name, each in self.channels.items()},
+            "columns": [asdict(each) for each in self.columns],
             "tasks": tasks,
             "repeats": [asdict(each) for each in self.repeats],
             "warnings": [{"code": w.code.value, "message": w.message, "hint": w.hint}
@@ -185,6 +189,7 @@ def overview(data: DataSet) -> Overview:
         tasks=tuple(tasks),
         repeats=tuple(leakage.repeats(data)),
         warnings=data.warnings,
+        columns=data.columns,
     )
 
 

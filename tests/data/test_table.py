@@ -249,7 +249,7 @@ PLAIN = "x,y\n1,0\n2,1\n3,0\n"
         ),
         ("x,y\na,1\n", "{y: {}}", "", "data-mismatch@3:29", "columns left: `x` (text)"),
         ("x,z,y\na,1,1\n", "{y: {}}", ", inputs: {features: [x, z]}", "data-mismatch@3:44", "made"),
-        ("x,y\n1e300,1\n", "{y: {}}", "", "data-corrupt@", "are not finite"),
+        ("x,y\n1e300,1\n", "{y: {}}", "", "data-corrupt@", "is infinite in 1 of 1 rows"),
         ("x,y\na.png,1\n", "{y: {}}", "", "data-mismatch@3:29", "no picture of `t.csv` is there"),
     ],
 )
