@@ -98,6 +98,7 @@ def make(
     arguments: dict[str, Any] = {"lr": train.lr, **plain(train.optimizer.arguments)}
     params = list(parameters)
     rivals = any(arguments.get(key) for key in ("foreach", "differentiable"))
+    rivals = rivals or _begins_late(train)
     if train.fused and not rivals and "fused" in _parameters(kind):
         try:
             return kind(params, **arguments, fused=True), True
@@ -105,6 +106,16 @@ def make(
             # The device or a dtype has no fused implementation: the plain one gives the same steps.
             pass
     return kind(params, **arguments), False
+
+
+def _begins_late(train: Train) -> bool:
+    """Return whether torch's fused SGD would fail: where momentum begins at different steps.
+
+    It makes the momenta of a group all at once, in the first step; those of parameters that are
+    unfrozen later would be missing.
+    """
+    thaws = any(group.unfreeze_at is not None for group in train.groups)
+    return train.optimizer.name == "SGD" and thaws
 
 
 def restore(optimizer: Optimizer, state: Mapping[str, Any]) -> None:

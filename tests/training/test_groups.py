@@ -149,6 +149,18 @@ def test_unfreezing_in_a_run(spec: Path, tmp_path: Path) -> None:
     assert one.summary["parameters"] == notes.headers[0].parameters
 
 
+def test_momentum_begins_where_a_part_is_unfrozen(spec: Path, tmp_path: Path) -> None:
+    """torch's fused SGD fails where some momenta of a group are missing."""
+    overrides: dict[str, Any] = {
+        "train.optimizer": {"name": "SGD", "momentum": 0.9},
+        "train.groups": [{"nodes": "trunk", "unfreeze_at": 2}],
+    }
+    initial = compiler.compile(compiler.load(spec)).state_dict()
+    found = train(spec, out=tmp_path / "run", overrides=overrides, epochs=2)
+    assert not torch.equal(found.model("last").state_dict()["trunk.0.weight"],
+                           initial["trunk.0.weight"])  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("group", "code", "words"),
     [

@@ -46,20 +46,21 @@ class GlobalBatchNorm(_BatchNorm):
             return functional.batch_norm(
                 input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
-        count = input.numel() // input.shape[1]
-        dims = [0, *range(2, input.dim())]
-        own = torch.cat([input.sum(dims), input.new_tensor([float(count)])])
+        values = _exact(input)
+        count = values.numel() // values.shape[1]
+        dims = [0, *range(2, values.dim())]
+        own = torch.cat([values.sum(dims), values.new_tensor([float(count)])])
         total = _Total.apply(own)
         number = total[-1].detach()
         mean = total[:-1] / number
         shape = [1, -1, *[1] * (input.dim() - 2)]
-        centred = input - mean.view(shape)
+        centred = values - mean.view(shape)
         variance = _Total.apply((centred * centred).sum(dims)) / number
         self._remember(mean.detach(), variance.detach(), number)
         result: Tensor = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.weight is not None:
             result = result * self.weight.view(shape) + self.bias.view(shape)
-        return result
+        return result.to(input.dtype)
 
     def _remember(self, mean: Tensor, variance: Tensor, number: Tensor) -> None:
         """Bring the running statistics forward, as torch does."""
@@ -73,6 +74,11 @@ class GlobalBatchNorm(_BatchNorm):
         unbiased = variance * (number / (number - 1))
         self.running_mean.mul_(1 - factor).add_(mean * factor)
         self.running_var.mul_(1 - factor).add_(unbiased * factor)
+
+
+def _exact(values: Tensor) -> Tensor:
+    """Return values in a type in which their number and sums are exact enough, as torch's are."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
 def synchronise(model: nn.Module, kind: str) -> int:

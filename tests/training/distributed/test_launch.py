@@ -100,7 +100,8 @@ def test_batch_norm_is_that_of_the_whole_batch() -> None:
     rows = batch.clone().requires_grad_()
     outputs = model(rows)
     (outputs**3).sum().backward()
-    synchronised, parts, gradients, state, evaluated = run(work.normed, observer=Silent())
+    found = run(work.normed, observer=Silent())
+    synchronised, parts, gradients, state, evaluated, halves, half_state = found
     assert synchronised == 3
     torch.testing.assert_close(torch.cat([p[0] for p in parts]), outputs.detach())
     torch.testing.assert_close(torch.cat([p[1] for p in parts]), rows.grad)
@@ -108,3 +109,6 @@ def test_batch_norm_is_that_of_the_whole_batch() -> None:
     assert [name for name, _ in state] == list(model.state_dict())
     torch.testing.assert_close(dict(state), dict(model.state_dict()))
     torch.testing.assert_close(evaluated, model.eval()(batch).detach())
+    layer, whole = work.half_norm()
+    torch.testing.assert_close(torch.cat(halves), layer(whole).detach())
+    torch.testing.assert_close(half_state, layer.state_dict())

@@ -87,13 +87,24 @@ def normed(world: World, observer: Observer) -> list[Any]:
     outputs = model(rows)
     (outputs**3).sum().backward()
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    layer, halves = half_norm()
+    layers = nn.Sequential(layer)
+    batch_norm.synchronise(layers, "cpu")
     return [
         synchronised,
         world.gather((outputs.detach(), rows.grad)),
         world.sum(gradients),
         list(model.state_dict().items()),
         model.eval()(batch).detach(),
+        world.gather(layers(halves[first:last]).detach()),
+        layer.state_dict(),
     ]
+
+
+def half_norm() -> tuple[nn.Module, torch.Tensor]:
+    """Return a layer in float32 and the numbers of mixed precision, too many for its sums."""
+    torch.manual_seed(1)
+    return nn.BatchNorm2d(2), torch.randn(8, 2, 200, 200).add(3.0).half()
 
 
 def norm_model() -> tuple[nn.Module, torch.Tensor]:
