@@ -33,7 +33,8 @@ def learning_batches(made: Setup, world: World = ALONE) -> Stream:
     """Return the batches to learn from; of several processes, each has its rows of them.
 
     Raises:
-        SpecError: ``data-mismatch`` where there is not even one.
+        SpecError: ``data-mismatch`` where there is not even one; ``bad-value`` if the recipe does
+            not suit several processes.
     """
     batches = made.batches("train", learning=True)
     if batches is None or not len(batches):
@@ -41,10 +42,12 @@ def learning_batches(made: Setup, world: World = ALONE) -> Stream:
         raise fail(Code.DATA_MISMATCH, message, "lower `data.validation`")
     if not world.together:
         return batches
-    if made.recipe.batch_size < world.size:
-        message = f"`batch_size: {made.recipe.batch_size}` gives {world.size} processes too little"
-        raise fail(Code.BAD_VALUE, message, "each needs a sample of every batch")
-    return Shards(batches, world, made.recipe.batch_size)
+    strategies.check(made.recipe, world.size)
+    shards = Shards(batches, world, made.recipe.batch_size)
+    if not len(shards):
+        message = f"{batches.samples} training samples are too few for {world.size} processes"
+        raise fail(Code.DATA_MISMATCH, message, "use fewer: each needs a sample of every batch")
+    return shards
 
 
 @dataclass(frozen=True)
@@ -85,11 +88,10 @@ def begin(made: Setup, steps: int, init: InitFrom | None = None, world: World = 
         world: The processes that train together.
 
     Raises:
-        SpecError: ``bad-argument`` if the schedule is too short for the run, ``bad-value`` if the
-            recipe does not suit several processes; those of `graphspec.training.init_from.take`.
+        SpecError: ``bad-argument`` if the schedule is too short for the run; those of
+            `graphspec.training.init_from.take`.
     """
     recipe = made.recipe
-    strategies.check(recipe, world)
     model = made.model()
     takeover = None if init is None else take(model, made.graph, init.source, init.nodes)
     average = None if recipe.ema is None else Averaged(model, recipe.ema)

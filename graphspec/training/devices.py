@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,9 @@ from graphspec.errors import Code, fail
 
 KINDS = ("cpu", "cuda", "mps", "xpu")
 """Device types that a recipe may name, besides `auto`."""
+
+PROCESSES_A_CORE = 4
+"""Most processes that train together on a core: they are for trying things out."""
 
 _MEMORY_WORDS = ("can't allocate memory", "out of memory", "not enough memory", "std::bad_alloc")
 
@@ -57,16 +61,31 @@ def resolve(name: str) -> torch.device:
     return device
 
 
-def check_count(kind: str, count: int) -> None:
+def check_count(name: str, count: int) -> None:
     """Refuse more devices than there are; processes on the CPU share its cores.
+
+    Args:
+        name: What the recipe calls its device.
+        count: How many are to train together, above 1.
 
     Raises:
         SpecError: ``bad-device``.
     """
-    if kind == "cpu" or count <= _count(kind):
+    device = resolve(name)
+    if device.index is not None:
+        message = f"`--devices {count}` asks for several, and `device: {name}` is one"
+        raise fail(Code.BAD_DEVICE, message, f"use `--device {device.type}`")
+    if device.type == "cpu":
+        cores = os.cpu_count() or 1
+        if count > PROCESSES_A_CORE * cores:
+            message = f"`--devices {count}` asks for {count} processes, and there are {cores} cores"
+            hint = f"a core takes {PROCESSES_A_CORE} at most, and one is the fastest"
+            raise fail(Code.BAD_DEVICE, message, hint)
         return
-    message = f"`--devices {count}` asks for more than there are: {_count(kind)} of {kind}"
-    raise fail(Code.BAD_DEVICE, message, f"use `--devices {_count(kind)}` or `--device cpu`")
+    found = _count(device.type)
+    if count > found:
+        message = f"`--devices {count}` asks for more than there are: {found} of {device.type}"
+        raise fail(Code.BAD_DEVICE, message, f"use `--devices {found}` or `--device cpu`")
 
 
 def describe(device: torch.device) -> str:

@@ -28,7 +28,7 @@ from graphspec.training import devices as devices_
 from graphspec.training.assembly import InitFrom
 from graphspec.training.compiling import explained_compiling
 from graphspec.training.determinism import deterministic, private_random_numbers
-from graphspec.training.distributed import launch
+from graphspec.training.distributed import launch, strategy
 from graphspec.training.distributed.world import World, is_worker, joined
 from graphspec.training.interrupts import Interrupts
 from graphspec.training.job import Job
@@ -110,9 +110,12 @@ def train(
         init,
     )
     watcher: Observer = observer or Silent()
-    if devices is not None and devices > 1 and not is_worker():
-        kind = _device(asked)
-        devices_.check_count(kind, devices)
+    if devices is not None and devices > 1:
+        _refuse_torchrun(devices)
+        recipe = _recipe(asked)
+        devices_.check_count(recipe.device, devices)
+        strategy.check(recipe, devices)
+        kind = devices_.resolve(recipe.device).type
         work = Work(asked, tuple(p.name for p in plugins.loaded() if not p.package))
         return cast(Run, launch.run(work, devices, kind, watcher))
     return _train(asked, watcher)
@@ -158,7 +161,7 @@ class Work:
 
 def _train(asked: Asked, observer: Observer) -> Run:
     """Train in this process, alone or with others that do the same."""
-    kind = _device(asked)
+    kind = devices_.resolve(_recipe(asked).device).type
     with joined(kind) as world:
         watcher = observer if world.leads else Silent()
         if asked.resume is None and world.restarts and asked.out is not None:
@@ -169,17 +172,24 @@ def _train(asked: Asked, observer: Observer) -> Run:
         return _begin(asked, world, watcher)
 
 
-def _device(asked: Asked) -> str:
-    """Return the type of the device, after a look at the whole spec."""
+def _recipe(asked: Asked) -> Train:
+    """Return the recipe, after a look at the whole spec."""
     if asked.spec is None and asked.resume is None:
         raise fail(Code.BAD_OPTION, "there is nothing to train", "name a spec or a run to resume")
     if asked.resume is not None:
         folder.require_run(asked.resume)
-        spec = resume.resumed_spec(asked.spec, asked.resume, asked.changes)
-    else:
-        assert asked.spec is not None
-        spec = setup.load(asked.spec, asked.changes.paths(), Silent()).spec
-    return devices_.resolve(spec.train.device).type
+        return resume.resumed_spec(asked.spec, asked.resume, asked.changes).train
+    assert asked.spec is not None
+    return setup.load(asked.spec, asked.changes.paths(), Silent()).spec.train
+
+
+def _refuse_torchrun(devices: int) -> None:
+    """Refuse to start processes where torchrun has started them."""
+    if not is_worker():
+        return
+    message = f"`--devices {devices}` starts processes, and torchrun has started this one"
+    hint = "leave `--devices` away; torchrun's `--nproc-per-node` says how many there are"
+    raise fail(Code.BAD_OPTION, message, hint)
 
 
 def _begin(asked: Asked, world: World, watcher: Observer) -> Run:

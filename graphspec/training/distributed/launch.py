@@ -2,19 +2,24 @@
 
 They meet in a store of the parent and send it what happens, as an `Observer` hears it, through a
 socket on this machine. So whoever watches a run watches it in the parent, whatever the number of
-processes. Ctrl-C reaches the parent, which passes it on to all.
+processes. Ctrl-C reaches the parent, which passes it on to all; as long as they have not all come,
+nothing has begun, and it ends them.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import secrets
 import signal
+import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from multiprocessing import AuthenticationError, resource_tracker
 from multiprocessing.connection import Client, Connection, Listener
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -57,28 +62,36 @@ def run(work: Work, count: int, kind: str, observer: Observer) -> Any:
 
     Raises:
         SpecError: What a process raised; ``process-lost`` if one died.
-        KeyboardInterrupt: At a second Ctrl-C.
+        KeyboardInterrupt: At a second Ctrl-C, or at the first before the processes have come.
     """
     key = secrets.token_bytes(16)
     store = TCPStore(_HOST, 0, is_master=True, wait_for_workers=False, timeout=_PATIENCE)
     threads = max(1, torch.get_num_threads() // count) if kind == "cpu" else 0
     with Listener((_HOST, 0), backlog=count, authkey=key) as listener:
-        post = _Post(listener, observer, count, key)
-        context = start_processes(  # type: ignore[no-untyped-call]
-            _process,
-            args=(work, count, kind, threads, store.port, listener.address, key),
-            nprocs=count,
-            join=False,
-            start_method="spawn",
-        )
-        post.start()
-        with _Forwarding(context.pids()):
+        post = _Post(listener, observer, count)
+        with _Forwarding(post) as forwarding, _quiet():
+            with _deaf():
+                context = start_processes(  # type: ignore[no-untyped-call]
+                    _process,
+                    args=(work, count, kind, threads, store.port, listener.address, key),
+                    nprocs=count,
+                    join=False,
+                    start_method="spawn",
+                )
+            post.start()
+            forwarding.pids = context.pids()
             try:
                 while not context.join(timeout=0.2):
-                    pass
+                    forwarding.look()
             except ProcessException as error:
                 post.finish()
+                forwarding.look()
                 raise _explained(error, post.failure(), count) from error
+            except KeyboardInterrupt:
+                for process in context.processes:
+                    process.kill()
+                post.finish()
+                raise
         post.finish()
     failure = post.failure()
     if failure is not None:
@@ -87,33 +100,49 @@ def run(work: Work, count: int, kind: str, observer: Observer) -> Any:
 
 
 class _Post(threading.Thread):
-    """Hears all processes, and tells the observer in the order in which they speak."""
+    """Hears all processes, and tells the observer in the order in which they speak.
 
-    def __init__(self, listener: Listener, observer: Observer, count: int, key: bytes) -> None:
+    Attributes:
+        come: How many have come.
+        result: What process 0 found.
+    """
+
+    def __init__(self, listener: Listener, observer: Observer, count: int) -> None:
         super().__init__(daemon=True, name="graphspec-post")
+        self.come = 0
         self.result: Any = None
         self._listener, self._observer, self._count = listener, observer, count
-        self._key = key
+        self._is_over = False
         self._failures: dict[int, SpecError] = {}
         self._lock = threading.Lock()
         self._readers: list[threading.Thread] = []
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all processes have come."""
+        return self.come == self._count
+
     def run(self) -> None:
         """Take each process's connection."""
-        for _ in range(self._count):
+        while not (self.is_complete or self._is_over):
             try:
                 connection = self._listener.accept()
-            except (OSError, EOFError):
-                return
+            except (OSError, EOFError, AuthenticationError):
+                continue  # it died while it came; the parent sees that
             reader = threading.Thread(target=self._read, args=(connection,), daemon=True)
             self._readers.append(reader)
             reader.start()
+            self.come += 1
 
     def finish(self) -> None:
         """Wait until what was sent has been heard; processes that have ended send no more."""
-        while self.is_alive():  # a process that died early never came: come in its place
-            with suppress(OSError, EOFError):
-                Client(self._listener.address, authkey=self._key).close()
+        self._is_over = True
+        deadline = time.monotonic() + _ENDED_S
+        while self.is_alive() and time.monotonic() < deadline:
+            # a process that died early never came: something must, for the thread to look up
+            with suppress(OSError):
+                socket.create_connection(self._listener.address, timeout=1.0).close()
+            self.join(timeout=0.1)
         for reader in self._readers:
             reader.join(timeout=_ENDED_S)
 
@@ -174,26 +203,75 @@ class _Voice:
 
 
 class _Forwarding:
-    """A context in which Ctrl-C and SIGTERM go to the processes instead of this one."""
+    """A context in which Ctrl-C and SIGTERM go to the processes instead of this one.
 
-    def __init__(self, pids: Sequence[int | None]) -> None:
-        self._pids = [pid for pid in pids if pid is not None]
+    Attributes:
+        pids: The processes.
+    """
+
+    def __init__(self, post: _Post) -> None:
+        self.pids: Sequence[int | None] = ()
+        self._post = post
+        self._asked = False
         self._previous: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _Forwarding:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._previous[number] = signal.signal(number, self._pass_on)
+        return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
+    def look(self) -> None:
+        """Let a Ctrl-C that came before the processes did end what has not begun.
+
+        Raises:
+            KeyboardInterrupt: If there was one.
+        """
+        if self._asked:
+            raise KeyboardInterrupt
+
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        for pid in self._pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+        if not self._post.is_complete:
+            self._asked = True
+            return
+        for pid in self.pids:
+            if pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Let processes that are started in the block wait with Ctrl-C until they are ready for it.
+
+    A terminal sends it to all of them, and Python would print where each was in its imports.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which lets signals through when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch from logging that it ends the processes that are left: the message says why."""
+    log = logging.getLogger("torch.multiprocessing.spawn")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _process(
@@ -215,12 +293,16 @@ def _process(
         torch.set_num_threads(threads)
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count)}
     os.environ |= {"LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(count)}
-    voice = _Voice(Client(address, authkey=key), rank)
+    voice = None
     try:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        voice = _Voice(Client(address, authkey=key), rank)
         store = TCPStore(_HOST, port, is_master=False, timeout=_PATIENCE)
         with world.joined(kind, store) as joined:
             voice.send("result", work(joined, voice))
     except SpecError as error:
+        assert voice is not None  # without one nothing was tried
         voice.send("error", error)
     except KeyboardInterrupt:
         os._exit(_INTERRUPTED)

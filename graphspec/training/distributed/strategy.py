@@ -242,14 +242,21 @@ class Sharded:
         return value
 
 
-def check(recipe: Train, world: World) -> None:
+def check(recipe: Train, processes: int) -> None:
     """Refuse what several processes cannot do.
+
+    Args:
+        recipe: The recipe.
+        processes: How many there are.
 
     Raises:
         SpecError: ``bad-value``.
     """
-    if not world.together:
+    if processes == 1:
         return
+    if recipe.batch_size < processes:
+        message = f"`batch_size: {recipe.batch_size}` gives {processes} processes too little"
+        raise fail(Code.BAD_VALUE, message, "each needs a sample of every batch")
     if recipe.strategy != "fsdp":
         return
     method = recipe.balance.method

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import socket
+import threading
+from collections.abc import Sequence
 from functools import partial
+from multiprocessing.connection import Client, Listener
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -76,6 +82,53 @@ def test_a_defect_stays_a_defect() -> None:
 @pytest.mark.slow
 def test_ctrl_c_reaches_every_process() -> None:
     assert run(work.patience, observer=Heard(interrupt=True)) == "heard"
+
+
+def after_the_start(numbers: Sequence[signal.Signals]) -> threading.Thread:
+    """Send signals to this process and to those it starts, when they are there."""
+    own = psutil.Process()
+    before = set(own.children())
+
+    def send() -> None:
+        started: list[psutil.Process] = []
+        while len(started) < 2:
+            found = set(own.children()) - before
+            started = [each for each in found if "spawn_main" in " ".join(each.cmdline())]
+        for number in numbers:
+            for each in started[:1] if number == signal.SIGKILL else [*started, own]:
+                each.send_signal(number)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+def test_ctrl_c_before_anything_has_begun_ends_it(capfd: pytest.CaptureFixture[str]) -> None:
+    sender = after_the_start([signal.SIGINT])
+    with pytest.raises(KeyboardInterrupt):
+        run(work.patience, observer=Silent())
+    sender.join()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_process_that_dies_on_its_way_ends_the_others() -> None:
+    sender = after_the_start([signal.SIGKILL])
+    with pytest.raises(SpecError, match="was killed by SIGKILL"):
+        run(work.patience, observer=Silent())
+    sender.join()
+
+
+def test_who_comes_and_leaves_does_not_keep_the_others_from_being_heard() -> None:
+    observer, key = Heard(), b"key"
+    with Listener(("127.0.0.1", 0), authkey=key) as listener:
+        post = launch._Post(listener, observer, 2)
+        post.start()
+        socket.create_connection(listener.address).close()
+        with Client(listener.address, authkey=key) as own:
+            own.send_bytes(pickle.dumps((0, "warning", "heard")))
+        post.finish()
+    assert observer.warnings == ["heard"]
+    assert not post.is_alive()
 
 
 def test_every_balancing_method_makes_the_steps_of_one_process() -> None:

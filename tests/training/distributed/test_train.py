@@ -141,16 +141,59 @@ def test_a_balanced_run_has_the_curve_of_one_process(
         assert record == pytest.approx(other, rel=1e-2, abs=1e-3)
 
 
-def test_what_several_processes_cannot_do_is_said(folder: Path) -> None:
-    overrides = {"train.balance": "gradnorm", "train.strategy": "fsdp"}
+FSDP = {"train.strategy": "fsdp"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "code", "message", "hint"),
+    [
+        (
+            {"train.balance": "gradnorm", **FSDP},
+            Code.BAD_VALUE,
+            "`balance: gradnorm` and `strategy: fsdp` do not go together",
+            "`fixed`, `uncertainty`, `dwa`, `random`, `geometric`",
+        ),
+        (
+            {"train.batch_size": 1},
+            Code.BAD_VALUE,
+            "`batch_size: 1` gives 2 processes too little",
+            "each needs a sample of every batch",
+        ),
+        (
+            {"train.device": "cpu:0"},
+            Code.BAD_DEVICE,
+            "`--devices 2` asks for several, and `device: cpu:0` is one",
+            "use `--device cpu`",
+        ),
+    ],
+)
+def test_what_several_processes_cannot_do_is_said(
+    overrides: dict[str, Any], code: Code, message: str, hint: str, folder: Path
+) -> None:
     with pytest.raises(SpecError) as caught:
         train("spec.yaml", devices=2, overrides=overrides)
     (diagnostic,) = caught.value.diagnostics
-    assert diagnostic.code is Code.BAD_VALUE
-    assert diagnostic.message == "`balance: gradnorm` and `strategy: fsdp` do not go together"
+    assert (diagnostic.code, diagnostic.message) == (code, message)
     assert diagnostic.hint is not None
-    assert diagnostic.hint.endswith("`fixed`, `uncertainty`, `dwa`, `random`, `geometric`")
+    assert diagnostic.hint.endswith(hint)
     assert not (folder / "runs").exists()
+
+
+def test_more_processes_than_cores_are_for_are_not_started(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    with pytest.raises(SpecError, match="asks for 99 processes, and there are 2 cores"):
+        train("spec.yaml", devices=99)
+
+
+def test_torchrun_and_devices_are_not_both_asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(SpecError, match="torchrun has started this one"):
+        train("spec.yaml", devices=2)
 
 
 def command(folder: Path, *words: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
