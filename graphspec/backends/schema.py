@@ -96,6 +96,8 @@ def schema(sources: Iterable[str] = ()) -> Schema:
     recipe = definitions["Train"]["properties"]
     for key, kinds in _SHORT_FORMS.items():
         recipe[key] = {"anyOf": [*({"type": kind} for kind in kinds), recipe[key]]}
+    for key in ("schedule", "clip"):
+        recipe[key]["anyOf"].insert(0, {"enum": [False]})
     for name in ("Optimizer", "Balance", "Schedule", "Group"):
         definitions[name]["additionalProperties"] = True
     tasks = properties["tasks"]

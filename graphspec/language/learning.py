@@ -7,12 +7,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from graphspec.language.section import Section
 
 Names = str | Annotated[list[str], Field(min_length=1)]
 """One name or several."""
+
+
+def _none(value: Any) -> Any:
+    return None if value is False else value
+
+
+Off = BeforeValidator(_none)
+"""Lets `false` switch a part of the recipe off, as `null` does."""
 
 
 def _listed(names: Names) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from graphspec.language.learning import (
     EarlyStopping,
     Group,
     Names,
+    Off,
     Optimizer,
     Schedule,
 )
@@ -81,13 +82,13 @@ class Train(Section):
     steps, or `false`."""
     groups: list[Group] = Field(default_factory=list)
     """Parameters that learn otherwise: `[{nodes: trunk, lr: 1e-5}, {nodes: fc, freeze: true}]`."""
-    schedule: Schedule | None = None
+    schedule: Annotated[Schedule | None, Off] = None
     """How the learning rate changes: a scheduler by name, or a mapping of `name` and arguments."""
-    clip: Clip | None = None
+    clip: Annotated[Clip | None, Off] = None
     """Limits of the gradients: `{norm: 1}`, `{value: 0.5}`; a number is the norm."""
     accumulate: int = Field(1, ge=1)
     """Batches whose gradients make one step of the optimizer, as their mean."""
-    ema: Average | None = None
+    ema: Annotated[Average | None, Off] = None
     """Moving average of the weights, which is judged and kept instead; a number is its decay."""
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     """Of what a forward pass computes: `bf16` and `fp16` are mixed precision (autocast)."""
@@ -95,8 +96,8 @@ class Train(Section):
     """Whether steps run through torch.compile."""
     deterministic: bool = False
     """Whether only deterministic algorithms may be used; it concerns GPUs."""
-    early_stopping: EarlyStopping | None = None
-    """When to stop early; absent: never."""
+    early_stopping: Annotated[EarlyStopping | None, Off] = None
+    """When to stop early; absent or `false`: never."""
     best: Names = "validation/loss"
     """What chooses the `best` checkpoint: a metric, an expression over metrics such as
     `=fine.top1 + 0.5*coarse.top1`, or a list, of which none may get worse. Losses and errors are

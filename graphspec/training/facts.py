@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from torch import nn
 
+from graphspec.language.balance import Balance
 from graphspec.language.learning import Average, Checkpoints, Clip
 from graphspec.language.recipe import Train
 from graphspec.training import groups, judging, schedules
@@ -30,9 +32,9 @@ def facts(made: Setup, job: Job, fused: bool, threshold: int | None) -> tuple[Fa
     """
     recipe = made.recipe
     return (
-        *([("balancing", recipe.balance.method)] if recipe.balance.method != "fixed" else []),
+        *([("balancing", _balance(recipe.balance))] if recipe.balance.method != "fixed" else []),
         ("data", made.data.storage.text),
-        ("optimizer", f"{recipe.optimizer.name}, {'fused' if fused else 'not fused'}"),
+        ("optimizer", f"{_optimizer(recipe)}, {'fused' if fused else 'not fused'}"),
         *_learning(recipe),
         ("memory order", "channels-last" if recipe.channels_last else "contiguous"),
         *_running(recipe, job),
@@ -83,6 +85,23 @@ def _judging(recipe: Train) -> Iterator[Fact]:
         yield "early stopping", f"{words}{', '.join(rule.metrics)}, patience {rule.patience}"
     if recipe.checkpoint != Checkpoints():
         yield "checkpoints", _checkpoints(recipe.checkpoint)
+    if recipe.loggers:
+        yield "loggers", ", ".join(recipe.loggers)
+
+
+def _balance(balance: Balance) -> str:
+    return _called(balance.method, balance.arguments)
+
+
+def _optimizer(recipe: Train) -> str:
+    called = _called(recipe.optimizer.name, recipe.optimizer.arguments)
+    return called + (f", lr {recipe.lr:g}" if recipe.lr != Train().lr else "")
+
+
+def _called(name: str, arguments: Mapping[str, Any]) -> str:
+    """Return a name with its arguments: ``SGD (momentum 0.9, nesterov)``."""
+    stated = (key if value is True else f"{key} {value}" for key, value in arguments.items())
+    return f"{name} ({', '.join(stated)})" if arguments else name
 
 
 def _clip(clip: Clip) -> str:

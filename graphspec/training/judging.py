@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation")
 """Splits by whose metrics a run may be steered; the test split is for the end alone."""
 
-_POINTS = (0.21, 0.43, 0.77)
+_POINTS = (0.03, 0.21, 0.43, 0.77, 0.96)
 """Values of metrics at which the direction of an expression is tried."""
 _STEP = 0.01
 
@@ -277,7 +277,7 @@ def _direction(text: str, expression: Expression) -> int:
         ExpressionError: If it cannot be worked out, does not depend on its metrics, or if one
             makes it larger and another smaller.
     """
-    effect: dict[str, int] = {}
+    effect: dict[str, set[int]] = {}
     for offset in range(len(_POINTS)):
         values = {
             name: _POINTS[(offset + number) % len(_POINTS)] + 0.001 * number
@@ -288,20 +288,24 @@ def _direction(text: str, expression: Expression) -> int:
             sign = -1 if measures.minimised(metric_of(name)) else 1
             moved = _number(expression.evaluate({**values, name: values[name] + sign * _STEP}))
             if moved != base:
-                effect[name] = 1 if moved > base else -1
+                effect.setdefault(name, set()).add(1 if moved > base else -1)
     if not effect:
         message = "its value does not depend on any metric"
         raise ExpressionError(message)
-    if len(set(effect.values())) > 1:
-        up = next(name for name, way in effect.items() if way > 0)
-        down = next(name for name, way in effect.items() if way < 0)
+    up = next((name for name, ways in effect.items() if 1 in ways), None)
+    down = next((name for name, ways in effect.items() if -1 in ways), None)
+    if up is not None and up == down:
+        message = f"a better `{up}` makes it larger here and smaller there, so it is not clear "
+        message += "which way it is better"
+        raise ExpressionError(message)
+    if up is not None and down is not None:
         message = (
             f"a better `{up}` makes it larger and a better `{down}` smaller, so it is not clear "
             f"which way it is better\nlosses and errors are better when small: take `{down}` away "
             "instead of adding it, or the other way round"
         )
         raise ExpressionError(message)
-    return next(iter(effect.values()))
+    return -1 if up is None else 1
 
 
 def _number(value: object) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +35,9 @@ MEMORY = "loggers.json"
 """File of the run folder: under which name each service knows the run, and what it was told."""
 
 _SKIPPED = ("epoch", "step", "split")
+
+_LONGEST = 250
+"""Letters in the name of a metric of MLflow."""
 
 
 class Logger(Silent):
@@ -68,9 +72,19 @@ class Service(Logger):
         """Tell what a process that was killed had written down, but not told."""
         self.epoch(folder.read_metrics(self._run))
 
+    def told_step(self) -> int:
+        """Return the last step of which it was told something."""
+        told, known = self._told(), folder.read_metrics(self._run)
+        steps = [int(r["step"]) for r in known if int(r["epoch"]) <= told.get(r["split"], 0)]
+        return max(steps, default=0)
+
+    def _told(self) -> dict[str, int]:
+        """Return the last epoch that it was told of each split."""
+        return dict(_memory(self._run).get(f"{self.package}/told", {}))
+
     def epoch(self, records: Sequence[Record]) -> None:
         """Log the numbers of an epoch, unless they are logged already."""
-        told: dict[str, int] = dict(_memory(self._run).get(f"{self.package}/told", {}))
+        told = self._told()
         new = [r for r in records if int(r["epoch"]) > told.get(r["split"], 0)]
         super().epoch(new)
         for record in new:
@@ -124,6 +138,7 @@ class WeightsAndBiases(Service):
     """A run of Weights & Biases; ``WANDB_PROJECT``, ``WANDB_MODE`` and the like are heeded."""
 
     package = "wandb"
+    _step = 0
 
     def start(self, header: Header) -> None:
         """Begin the run, or go on with the one of this folder."""
@@ -140,11 +155,17 @@ class WeightsAndBiases(Service):
             settings=wandb.Settings(silent=True),
         )
         _remember(self._run, "wandb", self._made.id)
+        self._step = self.told_step()
         self.catch_up()
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Send numbers."""
-        self._made.log(dict(values) | {"step": step})
+        """Send numbers as a row of their step.
+
+        A row that goes back is thrown away there, and the test split may measure the weights of an
+        early step: that is told with the last one.
+        """
+        self._step = max(self._step, step)
+        self._made.log(dict(values), step=self._step)
 
     def end(self, summary: Mapping[str, Any]) -> None:
         """End the run."""
@@ -185,13 +206,18 @@ class MLflow(Service):
         from mlflow.entities import Metric
 
         moment = int(time.time() * 1000)
-        metrics = [Metric(name, value, moment, step) for name, value in values.items()]
+        metrics = [Metric(_spelt(name), value, moment, step) for name, value in values.items()]
         self._client.log_batch(self._id, metrics=metrics)
 
     def end(self, summary: Mapping[str, Any]) -> None:
         """End the run."""
-        finished = summary["status"] == "finished"
-        self._client.set_terminated(self._id, "FINISHED" if finished else "KILLED")
+        status = {"finished": "FINISHED", "failed": "FAILED"}.get(summary["status"], "KILLED")
+        self._client.set_terminated(self._id, status)
+
+
+def _spelt(name: str) -> str:
+    """Return the name of a metric with what MLflow takes: a pattern of parameters has more."""
+    return re.sub(r"[^\w\-. :/]", "_", name)[:_LONGEST]
 
 
 class _Table:

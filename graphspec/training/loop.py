@@ -80,6 +80,8 @@ def _epoch(job: Job, state: State, clock: Clock) -> Record | None:
         return None
     record = _record(state, "train", scores, state.epoch_seconds, samples)
     record["data_wait"] = round(batches.seconds / pulse.session_seconds(), 3)
+    if state.scaler.is_enabled():
+        record["skipped"] = state.skipped
     return record | _weights(job, shares, scores) | rates(state.optimizer)
 
 
@@ -163,7 +165,7 @@ def _close(job: Job, state: State, records: list[Record]) -> None:
         watched = judging.criterion(schedules.watched_metric(job.recipe))
         state.schedule.after_epoch(watched.value(records))
     state.epoch += 1
-    state.step, state.epoch_seconds, state.totals = 0, 0.0, {}
+    state.step, state.skipped, state.epoch_seconds, state.totals = 0, 0, 0.0, {}
     if judging.gives_up(job.recipe.early_stopping, state, records):
         state.finished = "early-stopping"
     elif state.epoch >= job.recipe.epochs:

@@ -26,6 +26,7 @@ from graphspec.training.statistics import statistics
 if TYPE_CHECKING:
     from graphspec.language.models import Spec
     from graphspec.training.setup import Setup
+from graphspec.training.small_batches import explained_small_batches
 
 LEARNED = 0.1
 """Part of its first value to which a loss must fall for the batch to count as learned."""
@@ -166,7 +167,8 @@ def check(
     changes = Changes(data, root, None, None, device, dict(overrides or {}))
     watcher = observer or Silent()
     checked = setup.load(spec, changes.paths(), watcher)
-    with devices.explained_memory(checked.spec.train.batch_size):
+    size = checked.spec.train.batch_size
+    with devices.explained_memory(size), explained_small_batches(size):
         made = setup.prepare(checked, watcher)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(made.recipe.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphspec.language.recipe import Train
+from graphspec.training.schedules import Pace
 
 
 def of_recipe(train: Train, batches: int) -> Iterator[str]:
@@ -20,6 +21,16 @@ def of_recipe(train: Train, batches: int) -> Iterator[str]:
         yield (
             f"`warmup: {warmup:g}` takes the whole run of {epochs}, so the learning rate never "
             "reaches `lr`"
+        )
+    updates = -(-batches // train.accumulate)
+    if (
+        train.schedule is not None
+        and warmup
+        and not Pace(train.epochs, updates).warmup(train.schedule)
+    ):
+        yield (
+            f"`warmup: {warmup:g}` is less than one of the {updates} steps of the optimizer in an "
+            "epoch, so there is no warm-up"
         )
     for group in train.groups:
         for key, at in (("unfreeze_at", group.unfreeze_at), ("freeze_at", group.freeze_at)):

@@ -38,6 +38,7 @@ from graphspec.training.occupied import occupied
 from graphspec.training.precision import explained_precision
 from graphspec.training.resume import Changes
 from graphspec.training.setup import Setup
+from graphspec.training.small_batches import explained_small_batches
 from graphspec.training.state import State
 from graphspec.training.trained import Run
 
@@ -334,5 +335,6 @@ def _explained(recipe: Train) -> Iterator[None]:
         deterministic(recipe.deterministic),
         explained_precision(recipe.precision),
         explained_compiling(recipe.compile),
+        explained_small_batches(recipe.batch_size),
     ):
         yield

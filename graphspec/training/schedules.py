@@ -43,6 +43,9 @@ _LENGTHS = {
 """The argument that says how long a scheduler takes to its end."""
 _STATED_LENGTHS = {"OneCycleLR": ("total_steps", "epochs", "steps_per_epoch")}
 
+_BY_GROUP = ("max_lr", "base_lr", "min_lr", "max_momentum", "base_momentum")
+"""Arguments of which torch takes a list too, one value for each of the optimizer's groups."""
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -275,6 +278,13 @@ def _check_values(
 ) -> None:
     """Try the arguments on a small optimizer, a move included; point at the one that is wrong."""
     given = schedule.arguments
+    listed = [key for key in _BY_GROUP if isinstance(given.get(key), list)]
+    for key in listed:
+        message = f"`{key}` of `{schedule.name}` is one number for all parameters, not a list"
+        hint = "what learns at another rate says so in `train.groups`: `{nodes: NAME, lr: ...}`"
+        sink.error(Code.BAD_ARGUMENT, span(("train", "schedule", key)), message, hint)
+    if listed:
+        return
     needed = [key for key in _required(schedule) if key not in given]
     for key in needed:
         message = f"the argument `{key}` of `{schedule.name}` is missing"
@@ -333,7 +343,8 @@ def _trial(train: Train, schedule: Schedule, given: Mapping[str, Any]) -> str | 
                 optimizer, **_filled(schedule, given, optimizer, train, pace)
             )
             optimizer.step()
-            for _ in range(3):
+            # one that ends with the run cannot be moved beyond it
+            for _ in range(min(3, getattr(made, "total_steps", 3))):
                 made.step(*([1.0] if schedule.name == PLATEAU else []))
     except Exception as error:  # whatever a constructor makes of a wrong value, it is the value
         return optimizers.objection(error, given)

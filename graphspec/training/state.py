@@ -29,6 +29,7 @@ FORMAT = 4
 _PROGRESS = (
     "epoch", "step", "global_step", "pending", "seconds", "epoch_seconds", "totals",
     "best_value", "best_epoch", "best_step", "watched", "waited", "finished", "told", "suspects",
+    "skipped",
 )  # fmt: skip
 
 
@@ -77,6 +78,8 @@ class State:
         finished: Why training is over (``epochs``, ``early-stopping``), or None.
         told: What was odd so far, in words, by what it is (`graphspec.training.symptoms`).
         suspects: Parameters that no gradient came to so far, while that is looked for.
+        skipped: Steps of the optimizer in the current epoch that were left out, as gradients of
+            fp16 overflowed.
         saved_step: Steps done in all in the state that was saved last; not part of a checkpoint.
     """
 
@@ -104,6 +107,7 @@ class State:
     finished: str | None = None
     told: dict[str, str] = field(default_factory=dict)
     suspects: list[str] | None = None
+    skipped: int = 0
     saved_step: int | None = None
 
     @property

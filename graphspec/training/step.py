@@ -73,6 +73,7 @@ def _update(job: Job, state: State) -> None:
     if not state.scaler.is_enabled():
         state.optimizer.step()
     elif not _stepped(state):
+        state.skipped += 1
         return
     if state.schedule is not None:
         state.schedule.after_step()

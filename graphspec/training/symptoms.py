@@ -1,7 +1,7 @@
 """What shows that a run learns nothing, or waits: each told once, to the observer and in the run.
 
 Parameters without a gradient are looked for at a few of the first steps; whether a task's loss
-moves, and how long a step waits for its batch, is known at the end of an epoch. A step itself pays
+falls, and how long a step waits for its batch, is known at the end of an epoch. A step itself pays
 for two looks at the clock.
 """
 
@@ -28,10 +28,10 @@ LOOKS = (1, 2, 4, 8, 16, 32)
 """Steps after which gradients are looked at; what has none after all of these has none."""
 
 STILL_EPOCHS = 5
-"""Epochs over which a task's training loss has to move."""
+"""Epochs over which a task's training loss has to fall."""
 
 STILL = 0.01
-"""Part of its first value by which it has to move in them."""
+"""Part of its mean in the first two of them by which it has to be lower in the other three."""
 
 STARVED = 0.5
 """Part of an epoch's time that may be spent waiting for data."""
@@ -174,6 +174,11 @@ def after_epoch(job: Job, state: State, record: Record) -> None:
         text = f"{part:.0%} of epoch {state.epoch} was spent waiting for data"
         hint = job.anatomy.loading
         tell(job, state, "data-wait", f"{text}: {hint}" if hint else text)
+    if record.get("skipped") == -(-len(job.train) // job.recipe.accumulate):
+        text = (
+            f"no step was made in epoch {state.epoch}: in fp16 the gradients overflowed each time"
+        )
+        tell(job, state, "skipped", f"{text}; try `precision: bf16`, or lower the loss weights")
     if state.epoch != STILL_EPOCHS:
         return
     trained = [r for r in folder.read_metrics(job.folder) if r["split"] == "train"]
@@ -184,12 +189,14 @@ def after_epoch(job: Job, state: State, record: Record) -> None:
 
 
 def _is_still(values: Sequence[float]) -> bool:
-    return bool(values[0]) and max(values) - min(values) < STILL * abs(values[0])
+    """Return whether a loss does not fall: by means, as single epochs vary without learning."""
+    before, after = sum(values[:2]) / 2, sum(values[2:]) / len(values[2:])
+    return bool(before) and before - after < STILL * abs(before)
 
 
 def _stillness(job: Job, task: str, values: Sequence[float]) -> str:
-    text = f"the loss of `{task}` has not moved in {len(values)} epochs: {values[0]:.4f} to "
-    text += f"{values[-1]:.4f}, less than {STILL:.0%}"
+    text = f"the loss of `{task}` has not fallen in {len(values)} epochs: {values[0]:.4f} to "
+    text += f"{values[-1]:.4f}"
     kind = job.tasks[task]
     if kind.type == "classification" and kind.classes > 1:
         text += f" (to guess among {kind.classes} classes costs {math.log(kind.classes):.4f})"

@@ -160,6 +160,8 @@ def test_load_reports_only_what_it_can_know() -> None:
 def test_a_recipe_takes_short_forms_of_early_stopping_and_checkpoints() -> None:
     assert Train.model_validate({"early_stopping": 5}).early_stopping == EarlyStopping(patience=5)
     assert Train.model_validate({"early_stopping": True}).early_stopping == EarlyStopping()
+    for key in ("early_stopping", "ema", "clip", "schedule"):
+        assert getattr(Train.model_validate({key: False}), key) is None
     by_name = Train.model_validate({"early_stopping": "validation/fine/top1"}).early_stopping
     assert by_name == EarlyStopping(metric="validation/fine/top1")
     assert Train.model_validate({"checkpoint": 500}).checkpoint == Checkpoints(every=500)

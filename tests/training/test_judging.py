@@ -35,6 +35,7 @@ RECORDS = [
         ("=train.fine.top1 - validation.fine.loss", -0.55, False),
         ("=fine.loss + 2*loss", 4.8, True),
         ("=max(fine.top1, coarse.top1)", 0.4, False),
+        ("=max(fine.top1, 0.9)", 0.9, False),
         ("=-fine.loss", -0.8, False),
         ("=1 - fine.top1", 0.8, True),
     ],
@@ -46,7 +47,7 @@ def test_values_and_directions(text: str, value: float, minimised: bool) -> None
 
 
 def test_what_has_no_value_is_never_better() -> None:
-    rule = judging.criterion("=fine.top1 / (coarse.top1 - 0.4)")
+    rule = judging.criterion("=1 / (0.4 - coarse.top1)")
     assert math.isnan(rule.value(RECORDS))
     assert not rule.better(math.nan, 0.5)
     assert rule.better(0.5, math.nan)
@@ -98,6 +99,11 @@ def test_variables_are_put_in_when_a_spec_is_loaded(spec: Path) -> None:
         ("=test.fine.top1", "bad-expression", "the test split is kept for the end"),
         ("=fine.top1 +", "bad-expression", "it is not an expression"),
         ("=fine.top1 > 0.5", "bad-expression", "it gives no number but"),
+        (
+            "=(fine.loss - 0.5)**2",
+            "bad-expression",
+            "a better `fine.loss` makes it larger here and",
+        ),
         ("=0*fine.top1", "bad-expression", "does not depend on any metric"),
         ("=train.fine.consistency", "bad-expression", "neither a variable nor a metric"),
         ("=open(fine.top1)", "bad-expression", "there is no function `open`"),

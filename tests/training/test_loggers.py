@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -85,8 +87,32 @@ def test_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("WANDB_MODE", "offline")
     log("wandb", tmp_path, [TRAIN, VALIDATION])
     (file,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
-    assert b"fine/top1" in file.read_bytes()
+    until = time.monotonic() + 20
+    while b"fine/top1" not in file.read_bytes():  # a process of its own writes it
+        assert time.monotonic() < until
+        time.sleep(0.1)
     assert file.stem == f"run-{loggers._recall(tmp_path, 'wandb')}"
+
+
+@needs("wandb")
+def test_rows_of_weights_and_biases_are_steps_and_never_go_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    rows: list[tuple[int, dict[str, float]]] = []
+    made = SimpleNamespace(
+        id="a", log=lambda values, step: rows.append((step, values)), finish=lambda exit_code: None
+    )
+    monkeypatch.setattr(wandb, "init", lambda **_: made)
+    second: Record = {**TRAIN, "epoch": 2, "step": 96}
+    log("wandb", tmp_path, [TRAIN, VALIDATION], [second])
+    folder.append_metrics(tmp_path, [TRAIN, VALIDATION, second])
+    # the weights of the first epoch are the best; the run was interrupted before their test
+    log("wandb", tmp_path, [{"epoch": 1, "step": 48, "split": "test", "loss": 0.75}], start=2)
+    assert [step for step, _ in rows] == [48, 96, 96]
+    assert (rows[0][1]["train/loss"], rows[0][1]["validation/loss"]) == (0.5, 0.75)
+    assert rows[2][1] == {"test/loss": 0.75}
 
 
 @needs("mlflow")
@@ -96,7 +122,7 @@ def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path}/mlruns")
-    log("mlflow", tmp_path, [TRAIN, VALIDATION])
+    log("mlflow", tmp_path, [{**TRAIN, "lr/*.bias,fc[12]": 0.125}, VALIDATION])
     first = loggers._recall(tmp_path, "mlflow")
     log("mlflow", tmp_path, [{**TRAIN, "epoch": 2, "step": 96, "loss": 0.25}], start=1)
     assert loggers._recall(tmp_path, "mlflow") == first
@@ -104,6 +130,7 @@ def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     history = client.get_metric_history(first, "train/loss")
     assert [(metric.step, metric.value) for metric in history] == [(48, 0.5), (96, 0.25)]
     run = client.get_run(first)
+    assert run.data.metrics["train/lr/_.bias_fc_12_"] == 0.125
     assert run.data.params["train.betas"] == "[0.9, 0.99]"
     assert run.info.status == "FINISHED"
 

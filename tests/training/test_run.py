@@ -16,6 +16,7 @@ from graphspec import compiler
 from graphspec.errors import SpecError
 from graphspec.training import folder
 from graphspec.training.evaluate import evaluate
+from graphspec.training.probe import check
 from graphspec.training.run import train
 from graphspec.training.summary import lines
 from graphspec.training.trained import Run
@@ -44,7 +45,22 @@ def test_run_folder_holds_what_the_documentation_says(spec: Path, tmp_path: Path
     assert notes.headers[0].steps == 3
     assert notes.summaries == [run.summary]
     assert Run.open(run.folder).summary == json.loads(json.dumps(run.summary))
-    assert dict(notes.headers[0].facts)["optimizer"] == "Adam, fused"
+    assert dict(notes.headers[0].facts)["optimizer"] == "Adam, lr 0.01, fused"
+
+
+def test_the_header_says_what_a_recipe_asks_for(spec: Path, tmp_path: Path) -> None:
+    notes = Notes()
+    overrides = {
+        "train.optimizer": {"name": "SGD", "momentum": 0.9, "nesterov": True},
+        "train.lr": 5e-4,
+        "train.balance": {"method": "dwa", "temperature": 3},
+        "train.loggers": "tensorboard",
+    }
+    train(spec, out=tmp_path / "run", epochs=1, observer=notes, overrides=overrides)
+    facts = dict(notes.headers[0].facts)
+    assert facts["optimizer"] == "SGD (momentum 0.9, nesterov), fused"
+    assert facts["balancing"] == "dwa (temperature 3)"
+    assert facts["loggers"] == "tensorboard"
 
 
 def test_metrics_are_flat_and_in_order(spec: Path, tmp_path: Path) -> None:
@@ -169,10 +185,25 @@ def test_what_a_recipe_asks_for_beyond_the_end_of_a_run_is_told(spec: Path, tmp_
         "`warmup:", "`unfreeze_at:", "`accumulate:"
     ]  # fmt: skip
     assert "the whole run of 1 epoch," in notes.warnings[0]
+    short = Notes()
+    overrides = {"train.schedule": {"warmup": 0.1}}
+    train(spec, out=tmp_path / "short", epochs=1, observer=short, overrides=overrides)
+    (text,) = short.warnings
+    assert text.startswith("`warmup: 0.1` is less than one of the 3 steps")
     quiet = Notes()
     fitting = {"train.schedule": {"warmup": 0.5}, "train.accumulate": 2}
     train(spec, out=tmp_path / "fitting", epochs=1, observer=quiet, overrides=fitting)
     assert quiet.warnings == []
+
+
+def test_batches_of_one_sample_are_too_small_for_batch_norm(spec: Path, tmp_path: Path) -> None:
+    one = {"train.batch_size": 1}
+    with pytest.raises(SpecError) as error:
+        train(spec, out=tmp_path / "run", overrides=one)
+    assert codes(error) == ["bad-value"]
+    assert "`batch_size: 1` gives the normalisation of `features` one value" in str(error.value)
+    with pytest.raises(SpecError, match="`batch_size: 1` gives the normalisation"):
+        check(spec, overrides=one, seconds=0.1)
 
 
 def test_early_stopping_counts_epochs_without_enough_improvement(

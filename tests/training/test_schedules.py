@@ -128,6 +128,13 @@ def test_a_run_whose_rates_follow_from_its_epochs_keeps_them(spec: Path, tmp_pat
     assert resumed.metrics[2]["lr"] == whole.metrics[2]["lr"] == 0.001
 
 
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_cycle_by_epoch_may_be_short(epochs: int, spec: Path) -> None:
+    schedule = {"name": "OneCycleLR", "per": "epoch"}
+    checked(spec, {"train.schedule": schedule, "train.epochs": epochs})
+    assert len(flat(rates(schedule, epochs=epochs))) == 5 * epochs
+
+
 def test_a_cycle_shorter_than_the_run_is_refused(spec: Path, tmp_path: Path) -> None:
     overrides = {"train.schedule": {"name": "OneCycleLR", "total_steps": 4}}
     with pytest.raises(SpecError, match="ends after 4 moves, and the run makes 6") as error:
@@ -152,6 +159,12 @@ def test_a_cycle_shorter_than_the_run_is_refused(spec: Path, tmp_path: Path) -> 
         ({"per": "epoch"}, "bad-value", "`schedule` changes nothing"),
         ({"warmup": 1, "gamma": 0.1}, "bad-value", "`gamma` needs the `name` of a scheduler"),
         ({"warmup": -1}, "bad-value", "at least 0"),
+        (
+            {"name": "OneCycleLR", "max_lr": [0.1]},
+            "bad-argument",
+            "`max_lr` of `OneCycleLR` is one",
+        ),
+        ({"name": "ReduceLROnPlateau", "min_lr": [0.1]}, "bad-argument", "`train.groups`"),
         ({"name": "StepLR", "step_size": 2, "per": "batch"}, "bad-value", "`step`"),
         (3, "wrong-type", "takes"),
     ],

@@ -82,11 +82,35 @@ def test_a_loss_that_does_not_move(spec: Path, tmp_path: Path) -> None:
     overrides |= {"nodes.features.dropout": 0}
     run = train(spec, out=tmp_path / "run", overrides=overrides, observer=notes)
     first = run.metrics[0]["fine/loss"]
-    told = [text for text in notes.warnings if "has not moved in 5 epochs" in text]
+    told = [text for text in notes.warnings if "has not fallen in 5 epochs" in text]
     assert len(told) == 2
     assert told == run.summary["warnings"]
-    assert told[0].startswith(f"the loss of `fine` has not moved in 5 epochs: {first:.4f} to ")
+    assert told[0].startswith(f"the loss of `fine` has not fallen in 5 epochs: {first:.4f} to ")
     assert "(to guess among 6 classes costs 1.7918); try another `train.lr` (now 1e-12)" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("losses", "still"),
+    [
+        ((2.06, 2.07, 2.10, 2.05, 2.09), True),  # other batches and dropout, but nothing learned
+        ((2.0, 2.1, 2.6, 3.4, 5.0), True),
+        ((2.0, 1.99, 1.97, 1.95, 1.94), False),
+        ((1.2, 0.5, 0.5, 0.5, 0.5), False),
+        ((0.0, 0.0, 0.0, 0.0, 0.0), False),
+    ],
+)
+def test_what_counts_as_a_loss_that_does_not_fall(losses: list[float], still: bool) -> None:
+    assert symptoms._is_still(losses) is still
+
+
+def test_steps_that_all_overflow(spec: Path, tmp_path: Path) -> None:
+    overrides = {"train.precision": "fp16", "tasks.fine.weight": 1e34, "train.epochs": 1}
+    run = train(spec, out=tmp_path / "run", overrides=overrides)
+    assert run.metrics[0]["skipped"] == 3
+    (text,) = run.summary["warnings"]
+    assert text.startswith(
+        "no step was made in epoch 1: in fp16 the gradients overflowed each time"
+    )
 
 
 def test_data_that_are_slower_than_the_steps(
