@@ -252,11 +252,12 @@ def _read(file: _File, tasks: Mapping[str, TaskSpec], inputs: Sequence[str], tes
     parts = []
     for split in range(len(next(iter(file.keys.values())))):
         keys = {name: each[split] for name, each in file.keys.items()}
+        where = f"{file.path}: {file.splits[split]}" if file.splits else str(file.path)
         found = {n: _input(keys[n], values.pop(keys[n]), str(file.path)) for n in inputs}
         labels = {n: _target(values.pop(keys[n]), task) for n, task in tasks.items()}
         # here already, where the numbers of samples are those of the file
-        targets.check(tasks, labels, str(file.path), official=False)
-        hierarchy.learned(tasks, labels, str(file.path))
+        targets.check(tasks, labels, where, official=False)
+        hierarchy.learned(tasks, labels, where)
         rows = None if file.splits else np.arange(len(next(iter(labels.values()))))
         parts.append(Part(found, labels, rows=rows))
     if not file.splits:

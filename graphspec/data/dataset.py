@@ -153,9 +153,12 @@ def assemble(
     labels = {where: part.labels for where, part in raw.parts.items()}
     for where, each in labels.items():
         targets.check(source.signature.tasks, each, where, official)
-    tasks = hierarchy.learned(source.signature.tasks, raw.train.labels, "train")
+    called = {
+        where: part.called("row" if raw.columns else "sample") for where, part in raw.parts.items()
+    }
+    tasks = hierarchy.learned(source.signature.tasks, raw.train.labels, "train", called["train"])
     for where, each in labels.items():
-        hierarchy.check(tasks, each, where, official)
+        hierarchy.check(tasks, each, where, official, called[where])
     fraction = validation if raw.validation is None else 0.0
     held = hold_out(strata(tasks, raw.train.labels, len(raw.train)), fraction, seed)
     digest = fingerprint(raw)

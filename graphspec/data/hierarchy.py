@@ -6,7 +6,7 @@ lack one of the two labels say nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,9 @@ from graphspec.language.signature import TaskSpec
 
 UNKNOWN = -1
 """The parent of a class of which no sample shows it."""
+
+Called = Callable[[int], str]
+"""Gives what people call a sample: its row in a table, its file, or its number."""
 
 
 def finest(tasks: Mapping[str, TaskSpec]) -> str | None:
@@ -32,7 +35,10 @@ def finest(tasks: Mapping[str, TaskSpec]) -> str | None:
 
 
 def learned(
-    tasks: Mapping[str, TaskSpec], labels: Mapping[str, NDArray[Any]], where: str
+    tasks: Mapping[str, TaskSpec],
+    labels: Mapping[str, NDArray[Any]],
+    where: str,
+    called: Called = "sample {}".format,
 ) -> dict[str, TaskSpec]:
     """Return the tasks with the map of every class to its parent, and on to the parent's parent.
 
@@ -40,6 +46,7 @@ def learned(
         tasks: The tasks of the signature; a map that one of them has already is kept.
         labels: For each task the class of each sample, shape ``(N,)``.
         where: What was read, for the message.
+        called: What a sample is called there.
 
     Raises:
         SpecError: ``data-corrupt`` if a class lies in two classes of its parent.
@@ -47,13 +54,17 @@ def learned(
     found = dict(tasks)
     for name, task in tasks.items():
         if task.parent is not None and not task.parents:
-            parents = _learn(name, tasks, labels, where)
+            parents = _learn(name, tasks, labels, where, called)
             found[name] = replace(task, parents=tuple(parents.tolist()))
     return {name: replace(task, lineage=_lineage(name, found)) for name, task in found.items()}
 
 
 def _learn(
-    name: str, tasks: Mapping[str, TaskSpec], labels: Mapping[str, NDArray[Any]], where: str
+    name: str,
+    tasks: Mapping[str, TaskSpec],
+    labels: Mapping[str, NDArray[Any]],
+    where: str,
+    called: Called,
 ) -> NDArray[np.int64]:
     """Return for each class its parent in the first sample that has both labels."""
     above = str(tasks[name].parent)
@@ -68,8 +79,8 @@ def _learn(
         other = int(both[first[np.searchsorted(classes, own[sample])]])
         message = (
             f"the class `{_name(tasks[name], own[sample])}` of `{name}` in `{where}` lies in two "
-            f"classes of `{above}`: in `{_name(tasks[above], parent[other])}` by sample {other}, "
-            f"in `{_name(tasks[above], parent[sample])}` by sample {sample}"
+            f"classes of `{above}`: in `{_name(tasks[above], parent[other])}` by {called(other)}, "
+            f"in `{_name(tasks[above], parent[sample])}` by {called(sample)}"
         )
         hint = f"correct the labels, or leave `parent: {above}` of `{name}` out"
         if tasks[above].classes > tasks[name].classes:
@@ -95,6 +106,7 @@ def check(
     labels: Mapping[str, NDArray[Any]],
     where: str,
     official: bool = True,
+    called: Called = "sample {}".format,
 ) -> None:
     """Check that each sample of a class is in the parent that the map gives.
 
@@ -103,13 +115,14 @@ def check(
         labels: For each task the class of each sample, shape ``(N,)``.
         where: What was read, for the message.
         official: Whether there are official files that would be right.
+        called: What a sample is called there.
 
     Raises:
         SpecError: ``data-corrupt`` with the first sample that is not.
     """
     for name, task in tasks.items():
         if task.parent is not None and task.parents:
-            _check_parents(name, task, tasks[task.parent], labels, where, official)
+            _check_parents(name, task, tasks[task.parent], labels, where, official, called)
 
 
 def _check_parents(
@@ -119,6 +132,7 @@ def _check_parents(
     labels: Mapping[str, NDArray[np.int64]],
     where: str,
     official: bool,
+    called: Called,
 ) -> None:
     assert task.parent is not None
     own_labels, found_labels = labels[name], labels[task.parent]
@@ -127,9 +141,10 @@ def _check_parents(
     wrong = np.flatnonzero(known & (expected != found_labels))
     if wrong.size:
         first = int(wrong[0])
+        samples = "1 sample" if wrong.size == 1 else f"{wrong.size:,} samples"
         message = (
-            f"`{where}` puts {wrong.size} samples into a wrong class of `{task.parent}`; sample "
-            f"{first} is `{_name(task, own_labels[first])}`, expected in "
+            f"`{where}` puts {samples} into a wrong class of `{task.parent}`; {called(first)} "
+            f"is `{_name(task, own_labels[first])}`, expected in "
             f"`{_name(parent, expected[first])}`, found in `{_name(parent, found_labels[first])}`"
         )
         hint = "replace the file by the official one" if official else "correct the labels"

@@ -87,6 +87,18 @@ class Part:
             None if self.rows is None else self.rows[chosen],
         )
 
+    def called(self, word: str) -> Callable[[int], str]:
+        """Return what gives the name of a sample: its file, or its number in what was read.
+
+        Args:
+            word: What is counted: rows or samples.
+        """
+        for values in self.inputs.values():
+            if isinstance(values, Pictures):
+                return values.name
+        rows = self.rows
+        return lambda sample: f"{word} {sample if rows is None else rows[sample]}"
+
     @property
     def images(self) -> NDArray[np.uint8]:
         """The input ``image``, of the sources that have one in memory."""

@@ -17,6 +17,7 @@ from graphspec.data.splitting import hold_out
 from graphspec.errors import Code
 from graphspec.language.recipe import Data
 from graphspec.language.signature import InputSpec, Signature, TaskSpec
+from graphspec.language.tasks import Task
 
 SIGNATURE = Signature(
     {"image": InputSpec((2, 3, 3))},
@@ -216,3 +217,47 @@ def test_a_hierarchy_is_learned_from_the_labels(codes_of: Callable) -> None:
     codes, text = codes_of(lambda: hierarchy.check(found, against, "test", official=False))
     assert "sample 1 is `a`, expected in `0`, found in `1`" in text
     assert "correct the labels" in text
+
+
+def write_table(split: Callable[[int], str], wrong: int) -> None:
+    """Write 60 rows of which one, counted from 1, is against the hierarchy."""
+    lines = ["x,kind,group,split"]
+    for row in range(1, 61):
+        kind = row % 4
+        group = kind // 2 if row != wrong else 1 - kind // 2
+        lines.append(f"{row / 8},{kind},{group},{split(row)}")
+    Path("t.csv").write_text("\n".join(lines))
+
+
+def test_a_row_against_the_hierarchy_is_called_by_its_number_in_the_table(
+    codes_of: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tasks = {"kind": Task(parent="group"), "group": Task()}
+
+    def told() -> str:
+        codes, text = codes_of(lambda: load(Data(source="table", path="t.csv"), 0, tasks))
+        assert codes == [Code.DATA_CORRUPT]
+        return str(text)
+
+    write_table(lambda row: "test" if row in (1, 33) else "train", wrong=42)
+    assert "in `1` by row 2, in `0` by row 42" in told()
+    write_table(lambda row: "test" if row in (1, 33) else "train", wrong=33)
+    text = "`test` puts 1 sample into a wrong class of `group`; row 33 is `1`, expected in `0`"
+    assert text in told()
+
+
+def test_a_class_in_two_parents_is_told_with_the_split_of_an_array(
+    codes_of: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kind = np.arange(12) % 4
+    arrays = {"x": np.zeros((12, 2)), "kind": kind, "group": kind // 2}
+    wrong = {**arrays, "group": np.where(np.arange(12) == 9, 1, kind // 2)}
+    parts = {"train": arrays, "test": wrong}
+    found = {f"{split}_{n}": values for split, part in parts.items() for n, values in part.items()}
+    np.savez("a.npz", **found)
+    tasks = {"kind": Task(parent="group"), "group": Task()}
+    _, text = codes_of(lambda: load(Data(source="arrays", path="a.npz"), 0, tasks))
+    assert "the class `1` of `kind` in `a.npz: test` lies in two classes of `group`" in text
+    assert "in `0` by sample 1, in `1` by sample 9" in text
