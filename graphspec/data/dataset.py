@@ -156,7 +156,11 @@ def assemble(
     called = {
         where: part.called("row" if raw.columns else "sample") for where, part in raw.parts.items()
     }
-    tasks = hierarchy.learned(source.signature.tasks, raw.train.labels, "train", called["train"])
+    named = {
+        name: task if task.names else replace(task, names=raw.class_names.get(name, ()))
+        for name, task in source.signature.tasks.items()
+    }
+    tasks = hierarchy.learned(named, raw.train.labels, "train", called["train"])
     for where, each in labels.items():
         hierarchy.check(tasks, each, where, official, called[where])
     fraction = validation if raw.validation is None else 0.0

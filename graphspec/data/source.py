@@ -135,6 +135,7 @@ class Raw:
         warnings: What the user should know of the files.
         encodings: For inputs from the columns of a table how they came about.
         columns: How the columns of a table were read, and what for.
+        class_names: For tasks whose signature has no names the names that the files have.
     """
 
     train: Part
@@ -145,6 +146,7 @@ class Raw:
     warnings: tuple[Diagnostic, ...] = ()
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
     columns: tuple[Use, ...] = ()
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, Part]:

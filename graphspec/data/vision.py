@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphspec.data import download
+from graphspec.data import download, targets
 from graphspec.data.decoding import Form
 from graphspec.data.pictures import Names, Pictures
 from graphspec.data.source import Part, Raw, Source
 from graphspec.data.splitting import TEST_SEED, hold_out, strata
-from graphspec.data.vision_sets import SETS, Labels, VisionSet
+from graphspec.data.vision_sets import REFUSED, SETS, Labels, VisionSet
 from graphspec.errors import Code, SpecError, fail
 from graphspec.language.recipe import Data
-from graphspec.language.signature import InputSpec, Signature
+from graphspec.language.signature import InputSpec, Signature, TaskSpec
 from graphspec.language.tasks import Task
 from graphspec.ops.names import refuse
 
@@ -41,10 +41,10 @@ def source(known: VisionSet) -> Source:
     Args:
         known: What is known of it.
     """
-    tasks = {name: each.task for name, each in known.labels.items()}
 
     def configured(section: Data, _tasks: Mapping[str, Task]) -> Source:
         form = _form(known, section)
+        tasks = _offered(known, form)
 
         def read(root: Path | None) -> Raw:
             return _read(known, form, root, section.test)
@@ -59,7 +59,9 @@ def source(known: VisionSet) -> Source:
     plain = Source(
         name=PREFIX + known.name,
         title=f"torchvision's {known.name}",
-        signature=Signature({"image": InputSpec(known.shape)}, tasks),
+        signature=Signature(
+            {"image": InputSpec(known.shape)}, _offered(known, _form(known, Data(source="")))
+        ),
         read=read_plain,
         fingerprint="",
         origin=__name__,
@@ -67,6 +69,16 @@ def source(known: VisionSet) -> Source:
         keys=KEYS if known.in_files else frozenset(),
     )
     return plain
+
+
+def _offered(known: VisionSet, form: Form) -> dict[str, TaskSpec]:
+    """Return the tasks for pictures of a size; a mask has the size of its picture."""
+    return {
+        name: replace(each.task, shape=(form.height, form.width))
+        if each.task.type == "segmentation"
+        else each.task
+        for name, each in known.labels.items()
+    }
 
 
 def _form(known: VisionSet, section: Data) -> Form:
@@ -81,7 +93,8 @@ def _form(known: VisionSet, section: Data) -> Form:
 def _read(known: VisionSet, form: Form, root: Path | None, test: float) -> Raw:
     """Read all splits with all labels."""
     folder = root or download.cache() / "torchvision"
-    splits = {name: _split(known, folder, options, root is None)
+    names: dict[str, tuple[str, ...]] = {}
+    splits = {name: _split(known, folder, options, root is None, form, names)
               for name, options in known.splits.items()}  # fmt: skip
     parts = _in_files(splits, folder, form) if known.in_files else _in_memory(known, splits)
     if "test" not in parts:
@@ -89,31 +102,88 @@ def _read(known: VisionSet, form: Form, root: Path | None, test: float) -> Raw:
         tasks = {name: each.task for name, each in known.labels.items()}
         held = hold_out(strata(tasks, whole.labels, len(whole)), test, TEST_SEED)
         parts |= {"train": whole[~held], "test": whole[held]}
-    return Raw(parts["train"], parts["test"], folder, validation=parts.get("validation"))
+    return Raw(
+        *(parts["train"], parts["test"], folder), validation=parts.get("validation"),
+        class_names=names,
+    )  # fmt: skip
 
 
 Found = tuple[Any, dict[str, NDArray[Any]]]
 """The pictures of a split, an array or paths, and its labels."""
 
 
-def _split(known: VisionSet, folder: Path, options: Mapping[str, Any], fetch: bool) -> Found:
-    """Return the pictures and the labels of one split."""
+def _split(
+    known: VisionSet,
+    folder: Path,
+    options: Mapping[str, Any],
+    fetch: bool,
+    form: Form,
+    names: dict[str, tuple[str, ...]],
+) -> Found:
+    """Return the pictures and the labels of one split; note the names of classes."""
     images: Any = None
     labels: dict[str, NDArray[Any]] = {}
     for task, where in known.labels.items():
         data = _made(known, folder, {**known.arguments, **options, **where.arguments}, fetch)
-        found = getattr(data, known.images)
-        if known.images.endswith("samples"):
-            found = [path for path, _ in found]
-        elif known.name == "CelebA":
-            base = Path(data.root) / data.base_folder / "img_align_celeba"
-            found = [base / name for name in found]
+        found = _pictures(known, data)
         if images is not None and list(map(str, found)) != list(map(str, images)):
             message = f"the labels of `{task}` in `{folder}` are of other pictures"
             raise fail(Code.DATA_CORRUPT, message, "replace the files by the official ones")
         images = found
-        labels[task] = _labels(known, where, getattr(data, where.attribute))
+        if where.task.type == "segmentation":
+            labels[task] = _masks(getattr(data, where.attribute), form)
+        else:
+            labels[task] = _labels(where, getattr(data, where.attribute))
+        if not where.task.names and not names.get(task):
+            names[task] = _class_names(data, where.task.classes)
+    if known.name == "SUN397":  # torchvision lists its files as the file system does
+        order = sorted(range(len(images)), key=lambda row: str(images[row]))
+        images = [images[row] for row in order]
+        labels = {task: values[order] for task, values in labels.items()}
     return images, labels
+
+
+def _pictures(known: VisionSet, data: Any) -> Any:
+    """Return the pictures of a split: an array, or their paths."""
+    found = getattr(data, known.images)
+    if known.images.endswith("samples") or known.images == "imgs":
+        first = [picture for picture, _ in found]
+        return first if known.in_files else np.stack([each.numpy() for each in first])
+    base = Path(data.root)
+    if known.name == "CelebA":
+        return [base / data.base_folder / "img_align_celeba" / name for name in found]
+    if known.name == "Caltech101":
+        folders = [base / "101_ObjectCategories" / name for name in data.categories]
+        pairs = zip(data.y, data.index, strict=True)
+        return [folders[y] / f"image_{number:04d}.jpg" for y, number in pairs]
+    if known.name == "Caltech256":
+        folders = [base / "256_ObjectCategories" / name for name in data.categories]
+        pairs = zip(data.y, data.index, strict=True)
+        return [folders[y] / f"{y + 1:03d}_{number:04d}.jpg" for y, number in pairs]
+    return found
+
+
+def _class_names(data: Any, classes: int) -> tuple[str, ...]:
+    """Return the names that torchvision has for the classes, or nothing."""
+    found = getattr(data, "classes", None) or getattr(data, "categories", None) or ()
+    names = [each if isinstance(each, str) else ", ".join(map(str, each)) for each in found]
+    return tuple(names) if len(set(names)) == classes == len(names) else ()
+
+
+def _masks(paths: Sequence[str], form: Form) -> NDArray[np.uint8]:
+    """Return the class of each position, by the nearest pixel of a mask; shape ``(N, H, W)``."""
+    from PIL import Image
+
+    masks = np.zeros((len(paths), form.height, form.width), np.uint8)
+    for row, path in enumerate(paths):
+        try:
+            with Image.open(path) as image:
+                resized = image.resize((form.width, form.height), Image.Resampling.NEAREST)
+                masks[row] = np.asarray(resized)
+        except Exception as error:  # Pillow's plugins raise anything over a broken file
+            message = f"`{path}` is no sound mask: {str(error) or type(error).__name__}"
+            raise fail(Code.DATA_CORRUPT, message, "replace the file") from error
+    return masks
 
 
 def _made(known: VisionSet, folder: Path, options: Mapping[str, Any], fetch: bool) -> Any:
@@ -123,15 +193,24 @@ def _made(known: VisionSet, folder: Path, options: Mapping[str, Any], fetch: boo
     make = getattr(datasets, known.name)
     if fetch:
         download.make_folder(folder)
+    tries = (False, True) if fetch and known.can_download else (False,)
     try:
         with warnings.catch_warnings(), download.patience():
             warnings.simplefilter("ignore")
-            return make(str(folder), download=fetch, **options)
+            for attempt in tries:  # some classes unpack again whatever they would download
+                more = {"download": attempt} if known.can_download else {}
+                try:
+                    return make(str(folder), **more, **options)
+                except ImportError:
+                    raise
+                except Exception:
+                    if attempt is tries[-1]:
+                        raise
     except ImportError as error:
         package = (error.name or str(error)).partition(".")[0]
         message = f"torchvision's {known.name} needs `{package}`, which is not installed"
         raise fail(Code.DATA_NOT_FOUND, message, f"`pip install {package}`") from error
-    except (RuntimeError, OSError, ValueError, KeyError, IndexError, StopIteration) as error:
+    except Exception as error:  # they raise anything over files that are missing or broken
         raise _absent(known, folder, fetch, error) from error
 
 
@@ -149,10 +228,12 @@ def _absent(known: VisionSet, folder: Path, fetch: bool, error: Exception) -> Sp
     return fail(Code.DATA_NOT_FOUND, message, hint)
 
 
-def _labels(known: VisionSet, where: Labels, found: Any) -> NDArray[Any]:
+def _labels(where: Labels, found: Any) -> NDArray[Any]:
     if where.attribute.endswith("samples"):
-        found = [label for _, label in found]
+        found = [targets.MISSING if label is None else label for _, label in found]
     values = np.asarray(found)
+    if where.column is not None:
+        values = values[:, where.column]
     if where.task.type == "multilabel":
         return values.astype(np.float32)
     return values.astype(np.int64).reshape(-1) - where.offset
@@ -182,6 +263,9 @@ for _name, _own in (
     ("CIFAR100", "cifar100"), ("CIFAR10", "cifar10"), ("FashionMNIST", "fashion-mnist"),
 ):  # fmt: skip
     refuse("data source", PREFIX + _name, f"`{_own}` is a source of its own: `data: {_own}`")
+
+for _name, _reason in REFUSED.items():
+    refuse("data source", PREFIX + _name, _reason)
 
 SOURCES = tuple(source(known) for known in SETS)
 """A source for each of them."""

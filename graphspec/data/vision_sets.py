@@ -7,7 +7,7 @@ each split. Nothing here imports torchvision.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphspec.language.signature import TaskSpec
@@ -22,6 +22,7 @@ class Labels:
         attribute: The attribute of the data set that holds them; ``samples`` means the second of
             each pair in it.
         arguments: Further arguments of the data set that has them.
+        column: Where the attribute has several numbers a sample, which of them is the label.
         offset: What is taken off every label, where classes do not begin at 0.
     """
 
@@ -29,6 +30,7 @@ class Labels:
     attribute: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     offset: int = 0
+    column: int | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class VisionSet:
         in_files: Whether there is a file for each picture.
         is_fixed: Whether all pictures have the size of `shape`.
         arguments: Arguments of every split.
+        can_download: Whether torchvision's class can fetch the files.
     """
 
     name: str
@@ -56,6 +59,7 @@ class VisionSet:
     in_files: bool = True
     is_fixed: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    can_download: bool = True
 
 
 _TRAIN = {"train": {"train": True}, "test": {"train": False}}
@@ -71,6 +75,10 @@ _EUROSAT = (
 _IMAGENETTE = (
     *("tench", "English springer", "cassette player", "chain saw", "church"),
     *("French horn", "garbage truck", "gas pump", "golf ball", "parachute"),
+)
+_VOC = (
+    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse "
+    "motorbike person pottedplant sheep sofa train tvmonitor"
 )
 _EMNIST = (*_DIGITS, *"ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt")
 _CATS = (
@@ -116,10 +124,14 @@ def _pets() -> dict[str, Labels]:
 
 
 def _aircraft() -> dict[str, Labels]:
-    counts = {"variant": 100, "family": 70, "manufacturer": 30}
+    levels = (
+        ("variant", 100, "family"),
+        ("family", 70, "manufacturer"),
+        ("manufacturer", 30, None),
+    )
     return {
-        level: Labels(TaskSpec(count), "_labels", {"annotation_level": level})
-        for level, count in counts.items()
+        level: Labels(TaskSpec(count, parent=above), "_labels", {"annotation_level": level})
+        for level, count, above in levels
     }
 
 
@@ -131,6 +143,15 @@ SETS = (
     VisionSet(
         "EMNIST", (1, 28, 28), "data", _one(_EMNIST, "targets"), _TRAIN, in_files=False,
         arguments={"split": "balanced"},
+    ),
+    VisionSet(
+        "QMNIST", (1, 28, 28), "data", {"label": Labels(_classes(_DIGITS), "targets", column=0)},
+        _TRAIN, in_files=False,
+    ),
+    VisionSet(
+        "FER2013", (1, 48, 48), "_samples",
+        _one("angry disgust fear happy sad surprise neutral", "_samples"), _TWO, in_files=False,
+        can_download=False,
     ),
     VisionSet("USPS", (1, 16, 16), "data", _one(_DIGITS, "targets"), _TRAIN, in_files=False),
     VisionSet("SEMEION", (1, 16, 16), "data", _one(_DIGITS, "labels"), {"train": {}}, False),
@@ -160,6 +181,28 @@ SETS = (
         "Country211", (3, 96, 96), "samples", _one(211, "samples"),
         {**_TWO, "validation": {"split": "valid"}},
     ),
+    VisionSet("StanfordCars", (3, 96, 96), "_samples", _one(196, "_samples"), _TWO),
+    VisionSet("SUN397", (3, 96, 96), "_image_files", _one(397, "_labels"), {"train": {}}),
+    VisionSet("Caltech101", (3, 96, 96), "y", _one(101, "y"), {"train": {}}),
+    VisionSet("Caltech256", (3, 96, 96), "y", _one(257, "y"), {"train": {}}),
+    VisionSet(
+        "CLEVRClassification", (3, 96, 96), "_image_files",
+        {"objects": Labels(_classes("3 4 5 6 7 8 9 10"), "_labels", offset=3)},
+        {"train": {"split": "train"}, "test": {"split": "val"}},
+    ),
+    VisionSet(
+        "Places365", (3, 96, 96), "imgs", _one(365, "targets"),
+        {"train": {"split": "train-standard"}, "test": {"split": "val"}}, arguments={"small": True},
+    ),
+    VisionSet(
+        "ImageNet", (3, 224, 224), "samples", _one(1000, "samples"),
+        {"train": {"split": "train"}, "test": {"split": "val"}}, can_download=False,
+    ),
+    VisionSet(
+        "VOCSegmentation", (3, 96, 96), "images",
+        {"mask": Labels(replace(_classes(_VOC), type="segmentation", ignore_index=255), "targets")},
+        {"train": {"image_set": "train"}, "test": {"image_set": "val"}},
+    ),
     VisionSet(
         "CelebA", (3, 218, 178), "filename",
         {"attributes": Labels(TaskSpec(40, _FACE_NAMES, type="multilabel"), "attr")},
@@ -168,3 +211,35 @@ SETS = (
     ),
 )  # fmt: skip
 """All of them; `cifar10`, `cifar100` and `fashion-mnist` are sources of their own."""
+
+REFUSED: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("VOCDetection", "CocoDetection", "Kitti", "WIDERFace"),
+        "its labels are boxes, and there is no such task",
+    ),
+    **dict.fromkeys(
+        ("Kinetics", "HMDB51", "UCF101", "MovingMNIST"), "it holds videos, and an image is read"
+    ),
+    **dict.fromkeys(("CocoCaptions", "SBU", "Flickr8k", "Flickr30k"), "its labels are sentences"),
+    **dict.fromkeys(
+        ("LFWPeople", "Omniglot"),
+        "its training and test split have different classes, which no head can predict",
+    ),
+    **dict.fromkeys(("PhotoTour", "LFWPairs"), "its labels are of pairs of images"),
+    **dict.fromkeys(
+        (
+            *("KittiFlow", "Sintel", "FlyingChairs", "FlyingThings3D", "HD1K", "CarlaStereo"),
+            *("Kitti2012Stereo", "Kitti2015Stereo", "Middlebury2014Stereo", "CREStereo"),
+            *("FallingThingsStereo", "SceneFlowStereo", "SintelStereo", "InStereo2k"),
+            "ETH3DStereo",
+        ),
+        "its labels are optical flow or disparity",
+    ),
+    **dict.fromkeys(
+        ("PCAM", "INaturalist", "Cityscapes", "SBDataset", "LSUN", "FakeData"),
+        "convert it and read it with `folder`, `table` or `arrays`",
+    ),
+    "ImageFolder": "such a folder is a source of its own: `data: {source: folder, root: DIR}`",
+    "DatasetFolder": "such a folder is a source of its own: `data: {source: folder, root: DIR}`",
+}
+"""Why other data sets of torchvision are not read."""
