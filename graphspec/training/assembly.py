@@ -96,7 +96,8 @@ def begin(made: Setup, steps: int, init: InitFrom | None = None, world: World = 
     takeover = None if init is None else take(model, made.graph, init.source, init.nodes)
     average = None if recipe.ema is None else Averaged(model, recipe.ema)
     unreached = [name for name, p in parameters(made.graph).items() if not p.tasks]
-    strategy = strategies.make(recipe, model, world, unreached)
+    copy = None if average is None else average.module
+    strategy = strategies.make(recipe, model, world, unreached, copy)
     if strategy.name == "fsdp":
         recipe = _of_parts(recipe)
     balancer = conflicts.watched(recipe, made.site(model, world))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from graphspec.language.learning import Average
+from graphspec.training.distributed.parts import local
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
@@ -41,22 +39,24 @@ class Averaged:
         return found
 
     def update(self, model: nn.Module) -> None:
-        """Move towards the weights of ``model``; the first time, take them over."""
+        """Move towards the weights of ``model``; the first time, take them over.
+
+        Where several processes each have a part of the weights, each moves its part.
+        """
+        reshard = getattr(self.module, "reshard", None)
+        if reshard is not None:  # FSDP leaves the outermost weights whole after an evaluation
+            reshard()
         self._averaged.update_parameters(model)
         self.updates += 1
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the averaged weights and buffers, and how often they were moved."""
-        return {"updates": self.updates, "model": self.module.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
-        self.updates = int(state["updates"])
-        self._averaged.n_averaged.fill_(self.updates)
-        self.module.load_state_dict(state["model"])
+    def go_on(self, updates: int) -> None:
+        """Go on after some updates, whose averages the module has."""
+        self.updates = updates
+        self._averaged.n_averaged.fill_(updates)
 
     def _move(self, averages: Tensors, current: Tensors, _count: Tensor | int) -> None:
         """Move tensors of one kind; without looking at the count, which may be on the device."""
+        averages, current = [local(t) for t in averages], [local(t) for t in current]
         if not averages[0].is_floating_point():
             torch._foreach_copy_(averages, current)
             return

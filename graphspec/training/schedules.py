@@ -120,7 +120,7 @@ class Scheduler:
         self._updates += 1
         if self._warm is not None and self._updates <= self._warm_steps:
             self._warm.step()
-        elif self._main is not None and self._per == "step":
+        elif self._main is not None and self._per == "step" and not self._is_over():
             self._main.step()
 
     def after_epoch(self, watched: float) -> None:
@@ -138,6 +138,14 @@ class Scheduler:
                 self._main.step(watched)
             else:
                 self._main.step()
+
+    def _is_over(self) -> bool:
+        """Return whether a scheduler that has an end is there; torch's fails beyond.
+
+        It is made for the steps of the run, and fewer processes may have one more in an epoch.
+        """
+        main = self._main
+        return isinstance(main, lr_scheduler.OneCycleLR) and main.last_epoch >= main.total_steps
 
     def state_dict(self) -> dict[str, Any]:
         """Return where it is; the rates themselves are in the optimizer's state."""

@@ -140,7 +140,7 @@ class State:
             "balancer": self.balancer.state_dict(),
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
+            "average": self._average(),
             "random": random,
             "ranks": self.strategy.world.gather(random) if self.strategy.world.together else [],
         }
@@ -156,7 +156,9 @@ class State:
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(saved["scaler"])
         if self.average is not None:
-            self.average.load_state_dict(saved["average"])
+            average = saved["average"]
+            self.strategy.load_model_state(self.average.module, average["model"])
+            self.average.go_on(int(average["updates"]))
         for name in _PROGRESS:
             if name in saved["progress"]:
                 setattr(self, name, saved["progress"][name])
@@ -171,6 +173,13 @@ class State:
             "value": self.best_value,
             "model": self.strategy.model_state(self.judged),
         }
+
+    def _average(self) -> dict[str, Any] | None:
+        """Return the averaged weights and buffers, and how often they were moved."""
+        if self.average is None:
+            return None
+        weights = self.strategy.model_state(self.average.module)
+        return {"updates": self.average.updates, "model": weights}
 
     def _gradients(self) -> list[Tensor | None]:
         """Return the gradients that wait for the batches still missing in the optimizer's step."""

@@ -85,6 +85,20 @@ def test_one_cycle_goes_up_and_down_within_the_run() -> None:
         theirs.step()
 
 
+def test_one_cycle_stays_at_its_end_where_a_run_has_more_steps() -> None:
+    recipe = Train.model_validate({"lr": 0.1, "schedule": "OneCycleLR"})
+    assert recipe.schedule is not None
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    scheduler = Scheduler(recipe.schedule, optimizer, recipe, Pace(1, 4))
+    found = []
+    for _ in range(7):
+        optimizer.step()
+        scheduler.after_step()
+        found.append(optimizer.param_groups[0]["lr"])
+    assert len(set(found[:4])) == 4
+    assert found[4:] == [found[3]] * 3
+
+
 def test_steps_at_epochs() -> None:
     found = rates({"name": "MultiStepLR", "milestones": [1, 3], "gamma": 0.1})
     assert [epoch[0] for epoch in found] == pytest.approx([LR, LR / 10, LR / 10, LR / 100])

@@ -86,7 +86,7 @@ def run(work: Work, count: int, kind: str, observer: Observer) -> Any:
             except ProcessException as error:
                 post.finish()
                 forwarding.look()
-                raise _explained(error, post.failure(), count) from error
+                raise _explained(error, post, count) from error
             except KeyboardInterrupt:
                 for process in context.processes:
                     process.kill()
@@ -308,8 +308,9 @@ def _process(
         os._exit(_INTERRUPTED)
 
 
-def _explained(error: ProcessException, told: SpecError | None, count: int) -> BaseException:
+def _explained(error: ProcessException, post: _Post, count: int) -> BaseException:
     """Return what ended the processes: a mistake that one told of, a signal, or a defect."""
+    told = post.failure()
     if told is not None and told.diagnostics[0].code is not Code.PROCESS_LOST:
         return told
     if not isinstance(error, ProcessExitedException):
@@ -319,7 +320,12 @@ def _explained(error: ProcessException, told: SpecError | None, count: int) -> B
     name = error.signal_name
     how = f"was killed by {name}" if name else f"ended with the exit code {error.exit_code}"
     hint = "go on with `--resume`: the state after the last epoch is in the run folder"
-    if name == "SIGKILL":
+    if name is None and not post.is_complete:  # it imports the caller's script first
+        hint = (
+            "what it said stands above; a script has to call `train(devices=...)` below "
+            '`if __name__ == "__main__":`'
+        )
+    elif name == "SIGKILL":
         hint = (
             "the system kills a process when memory runs out: lower `train.batch_size`, or use "
             f"fewer processes\n{hint}"

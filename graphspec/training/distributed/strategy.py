@@ -21,7 +21,7 @@ from graphspec.errors import Code, fail
 from graphspec.language.recipe import Train
 from graphspec.training import optimizers
 from graphspec.training.balancing.methods import METHODS
-from graphspec.training.distributed import batch_norm
+from graphspec.training.distributed import batch_norm, parts
 from graphspec.training.distributed.world import ALONE, World
 
 
@@ -194,7 +194,7 @@ class Sharded:
 
     def model_state(self, model: nn.Module) -> dict[str, Any]:
         """Put the parts together on the CPU."""
-        return {name: _whole(value) for name, value in model.state_dict().items()}
+        return {name: parts.whole(value) for name, value in model.state_dict().items()}
 
     def load_model_state(self, model: nn.Module, state: Mapping[str, Any]) -> None:
         """Give every process its part."""
@@ -204,28 +204,28 @@ class Sharded:
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """Put the parts of all moments together on the CPU."""
         state = optimizer.state_dict()
-        whole = {
-            number: {key: _whole(value) for key, value in values.items()}
+        found = {
+            number: {key: parts.whole(value) for key, value in values.items()}
             for number, values in state["state"].items()
         }
-        return state | {"state": whole}
+        return state | {"state": found}
 
     def load_optimizer_state(self, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
         """Give every process its part of each moment."""
         numbered = [p for group in optimizer.param_groups for p in group["params"]]
-        parts = {
+        own = {
             number: {key: self._moment(value, numbered[number]) for key, value in values.items()}
             for number, values in state["state"].items()
         }
-        optimizers.restore(optimizer, {**state, "state": parts})
+        optimizers.restore(optimizer, {**state, "state": own})
 
     def parts(self, model: nn.Module) -> Iterable[Tensor]:
         """Return what this process has of the weights and buffers."""
-        return [_local(value) for value in model.state_dict().values()]
+        return [parts.local(value) for value in model.state_dict().values()]
 
     def whole(self, value: Tensor | None) -> Tensor | None:
         """Put the parts of a gradient together."""
-        found: Tensor | None = _whole(value)
+        found: Tensor | None = parts.whole(value)
         return found
 
     def part(self, value: Tensor, like: Tensor) -> Tensor:
@@ -240,6 +240,10 @@ class Sharded:
         if isinstance(value, Tensor) and value.dim() and value.shape == parameter.shape:
             return self.part(value, parameter)
         return value
+
+
+_WHOLE = ("Adafactor", "Rprop")
+"""Optimizers whose steps torch cannot make with a part of each parameter."""
 
 
 def check(recipe: Train, processes: int) -> None:
@@ -264,13 +268,22 @@ def check(recipe: Train, processes: int) -> None:
         known = ", ".join(f"`{name}`" for name in METHODS if METHODS.get(name).sharded)
         message = f"`balance: {method}` and `strategy: fsdp` do not go together"
         raise fail(Code.BAD_VALUE, message, f"use `strategy: ddp`, or balance by one of {known}")
-    for key in ("ema", "compile"):
-        if getattr(recipe, key):
-            message = f"`{key}` and `strategy: fsdp` do not go together"
-            raise fail(Code.BAD_VALUE, message, f"leave `{key}` out, or use `strategy: ddp`")
+    if recipe.optimizer.name in _WHOLE:
+        message = f"the optimizer `{recipe.optimizer.name}` and `strategy: fsdp` do not go together"
+        hint = "it does not take parameters in parts; use `Adam`, `AdamW` or `SGD`"
+        raise fail(Code.BAD_VALUE, message, hint)
+    if recipe.compile:
+        message = "`compile` and `strategy: fsdp` do not go together"
+        raise fail(Code.BAD_VALUE, message, "leave `compile` out, or use `strategy: ddp`")
 
 
-def make(recipe: Train, model: nn.Module, world: World, unreached: Collection[str]) -> Strategy:
+def make(
+    recipe: Train,
+    model: nn.Module,
+    world: World,
+    unreached: Collection[str],
+    average: nn.Module | None = None,
+) -> Strategy:
     """Prepare a model for the processes that train it.
 
     Args:
@@ -278,6 +291,7 @@ def make(recipe: Train, model: nn.Module, world: World, unreached: Collection[st
         model: The model on its device; changed.
         world: The processes.
         unreached: Names of the parameters that no loss reaches: DDP would wait for their gradients.
+        average: A copy of the model that follows it, and so has to be divided alike; changed.
     """
     if not world.together:
         return Single()
@@ -291,6 +305,8 @@ def make(recipe: Train, model: nn.Module, world: World, unreached: Collection[st
         return Replicas(world, wraps=not METHODS.get(recipe.balance.method).averages)
     sharded = Sharded(world)
     sharded.shard(model, kind)
+    if average is not None:
+        sharded.shard(average, kind)
     return sharded
 
 
@@ -301,17 +317,3 @@ def _called(model: nn.Module) -> list[nn.Module]:
     targets = (str(node.target) for node in model.graph.nodes if node.op == "call_module")
     found = (model.get_submodule(target) for target in targets)
     return list({id(each): each for each in found}.values())
-
-
-def _local(value: Tensor) -> Tensor:
-    from torch.distributed.tensor import DTensor
-
-    return value.to_local() if isinstance(value, DTensor) else value
-
-
-def _whole(value: Any) -> Any:
-    from torch.distributed.tensor import DTensor
-
-    if isinstance(value, DTensor):
-        value = value.full_tensor()
-    return value.detach().cpu() if isinstance(value, Tensor) else value

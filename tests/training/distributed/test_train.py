@@ -43,6 +43,8 @@ train:
 """
 
 
+FSDP = {"train.strategy": "fsdp"}
+
 LIMIT_S = 600.0
 """How long anything may take that a test waits for, also where the machine is busy, in seconds."""
 
@@ -110,12 +112,15 @@ def test_two_replicas_have_the_curve_of_one_process_and_resume_as_one(folder: Pa
 
 
 def test_shards_of_a_model_have_the_curve_of_one_process_and_resume_one(folder: Path) -> None:
-    train("spec.yaml", out="alone")
-    fsdp = {"train.strategy": "fsdp"}
-    train("spec.yaml", out="pair", epochs=1, overrides=fsdp)
-    resumed = train(resume="pair", epochs=2, devices=2)
+    averaged = {"train.ema": {"decay": 0.9}}
+    train("spec.yaml", out="alone", epochs=3, overrides=averaged)
+    train("spec.yaml", out="pair", epochs=1, overrides=FSDP | averaged)
+    resumed = train(resume="pair", epochs=3, devices=2)
     assert resumed.status == "finished"
     assert_alike(folder / "pair", folder / "alone")
+    states = [torch.load(folder / name / "last.pt")["average"] for name in ("pair", "alone")]
+    assert states[0]["updates"] == states[1]["updates"]
+    torch.testing.assert_close(states[0]["model"], states[1]["model"], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -141,9 +146,6 @@ def test_a_balanced_run_has_the_curve_of_one_process(
         assert record == pytest.approx(other, rel=1e-2, abs=1e-3)
 
 
-FSDP = {"train.strategy": "fsdp"}
-
-
 @pytest.mark.parametrize(
     ("overrides", "code", "message", "hint"),
     [
@@ -152,6 +154,12 @@ FSDP = {"train.strategy": "fsdp"}
             Code.BAD_VALUE,
             "`balance: gradnorm` and `strategy: fsdp` do not go together",
             "`fixed`, `uncertainty`, `dwa`, `random`, `geometric`",
+        ),
+        (
+            {"train.optimizer": "Adafactor", **FSDP},
+            Code.BAD_VALUE,
+            "the optimizer `Adafactor` and `strategy: fsdp` do not go together",
+            "use `Adam`, `AdamW` or `SGD`",
         ),
         (
             {"train.batch_size": 1},
