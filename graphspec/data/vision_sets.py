@@ -144,15 +144,6 @@ SETS = (
         "EMNIST", (1, 28, 28), "data", _one(_EMNIST, "targets"), _TRAIN, in_files=False,
         arguments={"split": "balanced"},
     ),
-    VisionSet(
-        "QMNIST", (1, 28, 28), "data", {"label": Labels(_classes(_DIGITS), "targets", column=0)},
-        _TRAIN, in_files=False,
-    ),
-    VisionSet(
-        "FER2013", (1, 48, 48), "_samples",
-        _one("angry disgust fear happy sad surprise neutral", "_samples"), _TWO, in_files=False,
-        can_download=False,
-    ),
     VisionSet("USPS", (1, 16, 16), "data", _one(_DIGITS, "targets"), _TRAIN, in_files=False),
     VisionSet("SEMEION", (1, 16, 16), "data", _one(_DIGITS, "labels"), {"train": {}}, False),
     VisionSet("SVHN", (3, 32, 32), "data", _one(_DIGITS, "labels"), _TWO, in_files=False),
@@ -180,6 +171,15 @@ SETS = (
     VisionSet(
         "Country211", (3, 96, 96), "samples", _one(211, "samples"),
         {**_TWO, "validation": {"split": "valid"}},
+    ),
+    VisionSet(
+        "QMNIST", (1, 28, 28), "data", {"label": Labels(_classes(_DIGITS), "targets", column=0)},
+        _TRAIN, in_files=False,
+    ),
+    VisionSet(
+        "FER2013", (1, 48, 48), "_samples",
+        _one("angry disgust fear happy sad surprise neutral", "_samples"), _TWO, in_files=False,
+        can_download=False,
     ),
     VisionSet("StanfordCars", (3, 96, 96), "_samples", _one(196, "_samples"), _TWO),
     VisionSet("SUN397", (3, 96, 96), "_image_files", _one(397, "_labels"), {"train": {}}),
