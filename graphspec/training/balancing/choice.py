@@ -45,9 +45,7 @@ def check(balance: Balance, graph: Graph | None, sink: Sink, span: Spans) -> Non
     known = list(method.Args.model_fields)
     for key in balance.arguments:
         if key not in known:
-            hint = did_you_mean(key, known, f"arguments of {name}") if known else "leave it out"
-            if METHODS.find(str(balance.arguments[key])) is not None:
-                hint = f"write the method as `method: {balance.arguments[key]}`"
+            hint = _hint(balance, key, known)
             message = f"`{key}` is no argument of `{name}`"
             where = span(("train", "balance", key), key=True)
             sink.error(Code.UNKNOWN_ARGUMENT, where, message, hint)
@@ -62,6 +60,18 @@ def check(balance: Balance, graph: Graph | None, sink: Sink, span: Spans) -> Non
         return
     if graph is not None:
         _check_node(args, graph, sink, span)
+
+
+def _hint(balance: Balance, key: str, known: list[str]) -> str:
+    """Return what to do about an argument that the method does not have."""
+    for word in (key, str(balance.arguments[key])):
+        if METHODS.find(word) is not None:
+            return f"write the method as `method: {word}`"
+    if "method" not in balance.model_fields_set:
+        having = [name for name in METHODS if key in METHODS.get(name).Args.model_fields]
+        if having:
+            return "state the method that has it: " + " or ".join(f"`method: {n}`" for n in having)
+    return did_you_mean(key, known, f"arguments of {balance.method}") if known else "leave it out"
 
 
 def _check_node(args: Args, graph: Graph, sink: Sink, span: Spans) -> None:

@@ -56,6 +56,9 @@ def messages(balance: str, folder: Path) -> str:
             "error[bad-argument]: `fine_label` has no parameters that several losses reach",
         ),
         ("[upgrad]", "error[wrong-type]"),
+        ("{gradnorm: {alpha: 1}}", "write the method as `method: gradnorm`"),
+        ("{name: gradnorm}", "write the method as `method: gradnorm`"),
+        ("{alpha: 1}", "state the method that has it: `method: gradnorm` or `method: fairgrad`"),
     ],
 )
 def test_mistakes(balance: str, text: str, tmp_path: Path) -> None:
