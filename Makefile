@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+OLDEST ?= .venv-oldest
 JOBS ?= 2
 FUZZ ?= $(wildcard tests/test_random_*.py) tests/test_mutations.py tests/test_properties.py
 
-.PHONY: help demo test test-slow fuzz lint format types imports docs golden bench wheel check clean
+.PHONY: help demo test test-slow test-oldest fuzz lint format types imports docs golden bench wheel check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -26,6 +27,12 @@ test: $(STAMP) ## run the fast tests
 
 test-slow: $(STAMP) ## run the slow tests and those that need CIFAR-100 (GRAPHSPEC_CIFAR100=DIR)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or cifar100"
+
+test-oldest: ## the fast tests with the oldest versions that pyproject.toml admits (gigabytes to download)
+	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	$(PYTHON) scripts/print_oldest.py > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(OLDEST)/constraints.txt -e '.[dev]'
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n $(JOBS) --dist worksteal -m "not slow and not cifar100"
 
 fuzz: $(STAMP) ## thousands of random specs and mistakes, for as long as it takes
 	OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) $(FUZZ)
@@ -61,5 +68,5 @@ wheel: $(STAMP) ## build the wheel into dist/
 
 check: lint types imports test ## everything CI runs
 
-clean: ## remove the venv and what was built
-	rm -rf $(VENV) dist build
+clean: ## remove the venvs and what was built
+	rm -rf $(VENV) $(OLDEST) dist build

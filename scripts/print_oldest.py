@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+_COMPANIONS = ("pyparsing<3.3",)
+"""What the oldest need besides: matplotlib of that time uses names that newer ones warn of."""
 _BOUND = re.compile(r"^(?P<name>[\w-]+)(\[[\w,]+\])?>=(?P<version>[\w.]+)$")
 
 
 def oldest(project: dict[str, Any]) -> list[str]:
-    """Return a line ``NAME==VERSION`` for each requirement that has a lower bound.
+    """Return a line ``NAME==VERSION`` for each requirement that has a lower bound, and companions.
 
     Args:
         project: The table ``[project]`` of pyproject.toml.
@@ -27,7 +29,8 @@ def oldest(project: dict[str, Any]) -> list[str]:
     extras = project["optional-dependencies"].values()
     stated = [*project["dependencies"], *(each for extra in extras for each in extra)]
     bounds = filter(None, map(_BOUND.match, stated))
-    return sorted({f"{bound['name']}=={bound['version']}" for bound in bounds}, key=str.lower)
+    exact = {f"{bound['name']}=={bound['version']}" for bound in bounds}
+    return sorted({*exact, *_COMPANIONS}, key=str.lower)
 
 
 def main() -> None:

@@ -29,8 +29,8 @@ def write(model: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
     try:
         save_model(model, str(path), {"format": "pt", **metadata})
     except SafetensorError as error:
-        refused = re.search(r"\(os error (\d+)\)", str(error))
+        refused = re.search(r"\(os error (\d+)\)|Os \{ code: (\d+)", str(error))
         if refused is None:
             raise
-        number = int(refused[1])
+        number = int(refused[1] or refused[2])
         raise OSError(number, os.strerror(number)) from error

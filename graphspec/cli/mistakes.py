@@ -48,7 +48,7 @@ _WANTED = (
     (r"input should be a valid integer.*|.* is not a valid integer.*", "it takes a whole number"),
     (r"input should be a valid number.*|.* is not a valid float.*", "it takes a number"),
     (r"input should be greater than or equal to (\S+)", r"it takes \1 or more"),
-    (r"(\S+) is not in the range x>=(\d+)", r"it takes \2 or more, got \1"),
+    (r"(\S+) is not in the range x>=(\d+)", r"it takes \2 or more"),
 )
 """What the libraries below typer say of a value, and how we say it."""
 

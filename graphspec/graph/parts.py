@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from graphspec.graph.ir import Node, Weights
 from graphspec.language.signature import TaskSpec
@@ -83,6 +84,8 @@ class Parts:
             value = flatten(step.op.infer(step.args, site))
         else:
             value = flatten(apply(part, node, [type_.meta() for type_ in types]))
+            if isinstance(part, _ConvNd) and any(0 in type_.shape for type_ in value.types):
+                _refuse_kernel(part, types[0])
         if isinstance(part, Call):
             return Part(value)
         parameters = {name: TensorType.of(each) for name, each in part.named_parameters()}
@@ -108,6 +111,24 @@ class Builder:
                 plan = self._plans[key] = plan_part(step, Site(types, self._tasks))
             parts.append(plan())
         return as_module(parts, weights.sequence)
+
+
+def _refuse_kernel(part: _ConvNd, given: TensorType) -> None:
+    """Say of a kernel that is larger than the padded map what torch does where it computes.
+
+    On the meta device torch 2.6 gives an empty map instead.
+
+    Raises:
+        RuntimeError: If it is larger.
+    """
+    dims = len(part.kernel_size)
+    padding = part.padding if isinstance(part.padding, tuple) else (0,) * dims
+    sizes = zip(given.shape[-dims:], padding, part.dilation, part.kernel_size, strict=True)
+    spans = [(size + 2 * pad, gap * (kernel - 1) + 1) for size, pad, gap, kernel in sizes]
+    if any(0 < padded < kernel for padded, kernel in spans):
+        padded, kernel = (" x ".join(map(str, each)) for each in zip(*spans, strict=True))
+        message = f"padded input size per channel: ({padded}). Kernel size: ({kernel})"
+        raise RuntimeError(message)
 
 
 def apply(part: nn.Module | Call, node: Node | None, inputs: list[torch.Tensor]) -> Any:
