@@ -102,7 +102,7 @@ def begin(made: Setup, steps: int, init: InitFrom | None = None, world: World = 
         recipe = _of_parts(recipe)
     balancer = conflicts.watched(recipe, made.site(model, world))
     own = balancer.parameters()
-    learned = groups.of_optimizer(recipe.groups, model)
+    learned = groups.of_optimizer(recipe.groups, model, parameters(made.graph))
     # decay would pull what balancing learns to 0, as if it were a weight of the model
     extra = [{"params": own, groups.NAME: "balance", "weight_decay": 0.0}] if own else []
     optimizer, fused = optimizers.make(recipe, [*learned, *extra])
@@ -152,7 +152,7 @@ def job_of(
         losses=made.losses,
         forward=precision.apply(state.strategy.caller(_stepping(made, state.model, observer))),
         precision=precision,
-        freezing=Freezing(made.recipe.groups),
+        freezing=Freezing(made.recipe.groups, tuple(parameters(made.graph))),
         train=batches,
         validation=made.batches("validation"),
         device=made.device,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -59,15 +59,38 @@ def _is_frozen(group: Group, epoch: int) -> bool:
     return result
 
 
-def of_optimizer(groups: Sequence[Group], model: nn.Module) -> list[dict[str, Any]]:
+def names_of(model: nn.Module, owned: Collection[str]) -> dict[int, str]:
+    """Return the name by which patterns know each parameter of a model, by its identity.
+
+    Several nodes may have one parameter, and torch calls it by the first of them; to a recipe it is
+    its owner's.
+
+    Args:
+        model: The model.
+        owned: Names of its parameters, those of their owners (`reachability.parameters`).
+    """
+    found = {id(parameter): name for name, parameter in model.named_parameters()}
+    return found | {id(model.get_parameter(name)): name for name in owned}
+
+
+def of_optimizer(
+    groups: Sequence[Group], model: nn.Module, owned: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Return the parameters of a model as groups for its optimizer.
 
     Parameters for which the same is stated are in one group, those without anything in the first;
     frozen ones are among them, as an optimizer passes over what has no gradient.
+
+    Args:
+        groups: The recipe's groups.
+        model: The model.
+        owned: Names of its parameters, those of their owners; see `names_of`.
     """
     rest: dict[str, Any] = {"params": [], NAME: ""}
     found: dict[str, dict[str, Any]] = {repr({}): rest}
-    for name, parameter in model.named_parameters():
+    names = names_of(model, owned)
+    for parameter in model.parameters():
+        name = names[id(parameter)]
         stated = optimizers.plain(arguments(groups, name))
         own = {"params": [], NAME: _label(groups, name), **stated}
         found.setdefault(repr(stated), own)["params"].append(parameter)
@@ -96,9 +119,11 @@ class Freezing:
 
     Attributes:
         groups: The recipe's groups.
+        owned: Names of the model's parameters, those of their owners; see `names_of`.
     """
 
     groups: Sequence[Group]
+    owned: Collection[str] = ()
 
     @contextmanager
     def during(self, epoch: int, model: nn.Module) -> Iterator[None]:
@@ -112,16 +137,20 @@ class Freezing:
             epoch: The epoch, from 0.
             model: The model.
         """
+        names = names_of(model, self.owned)
         still = [
             parameter
-            for name, parameter in model.named_parameters()
-            if parameter.requires_grad and frozen(self.groups, name, epoch)
+            for parameter in model.parameters()
+            if parameter.requires_grad and frozen(self.groups, names[id(parameter)], epoch)
         ]
         for parameter in still:
             parameter.requires_grad_(False)
         for name, module in model.named_modules():
-            if isinstance(module, _BatchNorm) and frozen(self.groups, f"{name}.weight", epoch):
-                module.eval()
+            if isinstance(module, _BatchNorm):
+                # one that has the parameters of another stands still with them
+                own = names.get(id(module.weight), f"{name}.weight")
+                if frozen(self.groups, own, epoch):
+                    module.eval()
         try:
             yield
         finally:

@@ -63,6 +63,11 @@ def trouble(pattern: str, graph: Graph) -> tuple[str, str] | None:
     others = sorted(
         {node.weights for node in graph.nodes.values() if matches(pattern, node.name)}
         & {parameter.owner for parameter in owned.values()}
+        | {
+            parameter.owner
+            for parameter in owned.values()
+            if any(matches(pattern, f"{user}.{name}") for user, name in parameter.uses)
+        }
     )
     if others:
         listed = ", ".join(f"`{name}`" for name in others)

@@ -122,8 +122,7 @@ class Gradients:
         state = self._state
         ends = state.global_step >= LOOKS[-1] or state.step >= len(self._job.train)
         if state.global_step in LOOKS or ends:
-            parameters = dict(state.model.named_parameters())
-            known = {name: parameters[name] for name in self._suspects if name in parameters}
+            known = {name: state.model.get_parameter(name) for name in self._suspects}
             self._suspects = _without_gradient(known)
             state.suspects = sorted(self._suspects)
         if ends:

@@ -149,6 +149,43 @@ def test_unfreezing_in_a_run(spec: Path, tmp_path: Path) -> None:
     assert one.summary["parameters"] == notes.headers[0].parameters
 
 
+SHARED = """\
+graphspec: 1
+name: shared
+data: tiny
+train: {epochs: 1, batch_size: 32, lr: 0.01}
+nodes:
+  features: {op: fc, from: image, units: [12]}
+  tied: {op: Linear, from: features, out_features: 12, bias: false, tie: {weight: layer.weight}}
+  first: {share: second, mode: parameters, from: tied}
+  layer: {op: Linear, from: first, out_features: 12, bias: false}
+  second: {op: BatchNorm1d, from: layer}
+  fine_label: {op: head, from: second, task: fine}
+"""
+
+
+def test_a_group_means_what_is_shared_by_its_owner(tmp_path: Path) -> None:
+    """The owner may stand behind those that share its parameters, by whose names torch goes."""
+    path = tmp_path / "shared.yaml"
+    path.write_text(SHARED)
+    own = [{"nodes": "layer", "lr": 0.0}, {"nodes": "second", "freeze": True}]
+    run = train(path, out=tmp_path / "run", overrides={"train.groups": own})
+    initial = compiler.compile(compiler.load(path)).state_dict()
+    found = weights(run)["model"]
+    still = {name.partition(".")[0] for name in found if torch.equal(found[name], initial[name])}
+    # the batch-norm of `first` has the parameters of `second`, and so stands still with it
+    assert still == {"layer", "tied", "second", "first"}
+    assert run.metrics[0]["lr/layer"] == 0.0
+
+
+@pytest.mark.parametrize("pattern", ["first", "tied", "first.weight"])
+def test_what_has_the_parameters_of_others_is_not_to_be_named(pattern: str, tmp_path: Path) -> None:
+    path = tmp_path / "shared.yaml"
+    path.write_text(SHARED)
+    with pytest.raises(SpecError, match="has no weights of its own: they are those of `"):
+        checked(path, {"train.groups": [{"nodes": pattern, "freeze": True}]})
+
+
 def test_momentum_begins_where_a_part_is_unfrozen(spec: Path, tmp_path: Path) -> None:
     """torch's fused SGD fails where some momenta of a group are missing."""
     overrides: dict[str, Any] = {

@@ -295,11 +295,9 @@ def make(
     """
     if not world.together:
         return Single()
-    parameters = dict(model.named_parameters())
     for each in unreached:
-        if each in parameters:
-            parameters[each].requires_grad_(False)
-    kind = next(iter(parameters.values())).device.type
+        model.get_parameter(each).requires_grad_(False)
+    kind = next(model.parameters()).device.type
     batch_norm.synchronise(model, kind)
     if recipe.strategy == "ddp":
         return Replicas(world, wraps=not METHODS.get(recipe.balance.method).averages)
