@@ -6,7 +6,7 @@ lack one of the two labels say nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -56,6 +56,24 @@ def learned(
         if task.parent is not None and not task.parents:
             parents = _learn(name, tasks, labels, where, called)
             found[name] = replace(task, parents=tuple(parents.tolist()))
+    return {name: replace(task, lineage=_lineage(name, found)) for name, task in found.items()}
+
+
+def mapped(
+    tasks: Mapping[str, TaskSpec], parents: Mapping[str, Sequence[int]]
+) -> dict[str, TaskSpec]:
+    """Return the tasks with a map that is known already, instead of that of their labels.
+
+    Args:
+        tasks: The tasks.
+        parents: For a task with a parent the parent of each of its classes; others are left alone.
+    """
+    found = {
+        name: replace(task, parents=tuple(parents[name]))
+        if task.parent is not None and len(parents.get(name, ())) == task.classes
+        else task
+        for name, task in tasks.items()
+    }
     return {name: replace(task, lineage=_lineage(name, found)) for name, task in found.items()}
 
 

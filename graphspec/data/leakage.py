@@ -99,11 +99,11 @@ def _told(
         a, b = labels.numpy()[rows[:, 0]], other.labels[task].numpy()[rows[:, 1]]
         same = (a == b) | (np.isnan(a) & np.isnan(b) if a.dtype.kind == "f" else False)
         differs |= ~same.reshape(len(rows), -1).all(1)
-    examples = tuple((_name(one, a, word), _name(other, b, word)) for a, b in pairs[:_SHOWN])
+    examples = tuple((called(one, a, word), called(other, b, word)) for a, b in pairs[:_SHOWN])
     return Repeats(first, second, len(rows), int(differs.sum()), examples)
 
 
-def _name(split: Split, row: int, word: str) -> str:
+def called(split: Split, row: int, word: str) -> str:
     """Return what a sample is called: its file, its row or number there, or that in the split."""
     files = [each.pictures for each in split.files.values() if isinstance(each.pictures, Pictures)]
     if files:

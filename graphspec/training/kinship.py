@@ -153,7 +153,7 @@ def kinships(tasks: Mapping[str, TaskSpec], device: torch.device) -> dict[str, K
     return {
         name: Kinship(name, tasks, device)
         for name, task in tasks.items()
-        if task.parent is not None and task.parents
+        if task.parent is not None and max(task.parents, default=UNKNOWN) != UNKNOWN
     }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from graphspec.data import targets
+from graphspec.data import hierarchy, targets
 from graphspec.errors import Code, fail
 from graphspec.language.recipe import Train
 from graphspec.language.signature import TaskSpec
@@ -58,6 +58,24 @@ def check(labelled: Labelled, data: str) -> None:
         if not splits["train"]:
             message = f"no training sample of `{data}` has a label of the task `{name}`"
             hint = "label some, or leave the head and the task out"
+            raise fail(Code.DATA_MISMATCH, message, hint)
+
+
+def check_hierarchies(tasks: Mapping[str, TaskSpec], data: str) -> None:
+    """Check that something shows in which classes of its parent those of a task lie.
+
+    Args:
+        tasks: The tasks.
+        data: Name of the data set.
+
+    Raises:
+        SpecError: ``data-mismatch``.
+    """
+    for name, task in tasks.items():
+        if task.parents and max(task.parents) == hierarchy.UNKNOWN:
+            message = f"no training sample of `{data}` has labels of both `{name}` and "
+            message += f"`{task.parent}`, so it is not known which class lies in which"
+            hint = f"label some for both, or leave `parent: {task.parent}` of `{name}` out"
             raise fail(Code.DATA_MISMATCH, message, hint)
 
 

@@ -6,12 +6,14 @@ normalisation, class weights, the numbers of classes and words. Only the samples
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec import compiler
-from graphspec.data import readings, sources
+from graphspec.data import hierarchy, leakage, readings, sources
 from graphspec.data.refit import refitted
 from graphspec.errors import Code, fail
 from graphspec.graph import passes
@@ -21,6 +23,7 @@ from graphspec.training.observer import Observer
 from graphspec.training.setup import Setup
 
 if TYPE_CHECKING:
+    from graphspec.data.dataset import DataSet
     from graphspec.language.models import Spec
 
 _COMMON = ("normalize", "validation", "test")
@@ -67,6 +70,7 @@ def prepare(
         observer.warning(setup.words(warning))
     used = {name: reading for name, reading in inputs.items() if name in graph.inputs}
     found = refitted(found, used, described["data"].get("names", {}))
+    found = _mapped(found, described["data"].get("parents", {}))
     absent = [name for name in graph.tasks if name not in found.signature.tasks]
     if len(absent) == len(graph.tasks):
         absent = []  # none fits, which is told as a mistake
@@ -79,6 +83,17 @@ def prepare(
     loss = losses.make(tasks, weighted, found.train.labels, target, smoothing)
     counts = labelled.counts(found, tasks)
     return Setup(own, own.train, asked.data, graph, found, tasks, loss, target, counts)
+
+
+def _mapped(data: DataSet, parents: Mapping[str, Sequence[int]]) -> DataSet:
+    """Return a data set whose classes lie in those of their parents as they did in the run."""
+    tasks = hierarchy.mapped(data.signature.tasks, parents)
+    for where in ("train", "validation", "test"):
+        split = getattr(data, where)
+        labels = {name: values.numpy() for name, values in split.labels.items()}
+        name = partial(leakage.called, split, word="row" if data.columns else "sample")
+        hierarchy.check(tasks, labels, where, official=False, called=name)
+    return replace(data, signature=replace(data.signature, tasks=tasks))
 
 
 def _asked(

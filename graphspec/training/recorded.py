@@ -49,7 +49,8 @@ def _problem(found: Any) -> str | None:
         data = found["data"]
         texts = (data["name"], data["fingerprint"], data["origin"])
         stated = data["signature"]
-        mappings = (stated["inputs"], stated["tasks"], data.get("names", {}))
+        more = (data.get("names", {}), data.get("parents", {}))
+        mappings = (stated["inputs"], stated["tasks"], *more)
         readings.recorded(data.get("inputs") or {})
         if not all(isinstance(each, str) for each in texts):
             return "its data have no name, fingerprint or origin"

@@ -161,6 +161,7 @@ def prepare(checked: Checked, observer: Observer) -> Setup:
     tasks = tasks_of(graph, data, spec.tasks)
     labels = labelled.counts(data, tasks)
     labelled.check(labels, data.name)
+    labelled.check_hierarchies(tasks, data.name)
     loss = losses.make(tasks, spec.tasks, data.train.labels, device, spec.train.label_smoothing)
     if not any(loss.weights.values()):
         message = "every task has the loss weight 0, so there is nothing to learn"

@@ -130,6 +130,7 @@ def write(made: Setup, job: Job, header: Header, takeover: Takeover | None = Non
             "signature": _signature(made),
             "inputs": readings.described(data),
             "names": {n: list(t.names) for n, t in data.signature.tasks.items() if t.names},
+            "parents": {n: list(t.parents) for n, t in data.signature.tasks.items() if t.parents},
         },
         "class_weights": made.losses.class_weights,
         "init_from": None if takeover is None else takeover.plain(),

@@ -342,3 +342,34 @@ def test_a_probe_takes_a_batch_and_samples_that_have_labels() -> None:
     assert labelled.rows(batch().labels, tasks, 3).tolist() == [0, 1, 2]
     complete = batch(*((task, sample) for task in (0, 1) for sample in range(8)))
     assert labelled.rows(complete.labels, tasks, 4).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_other_data_are_measured_by_the_map_of_the_run(spec: Path, tmp_path: Path) -> None:
+    fine = np.arange(80) % 4
+    write(fine=fine)
+    run = train(spec, out=tmp_path / "run", overrides={"tasks.fine.parent": "coarse"}, epochs=1)
+    options = {"data": "arrays", "overrides": {"data.path": "partly.npz"}, "split": "all"}
+    known = run.evaluate(**options)
+    # without a label of the one task its map is that of the run all the same
+    write(fine=np.full(80, -1))
+    found = run.evaluate(**options)
+    for name in ("consistency", "implied_top1", "marginal_top1"):
+        assert found[f"fine/{name}"] == known[f"fine/{name}"]
+    assert "fine/mistake_severity" not in found
+    write(fine=fine, coarse=1 - fine // 2)  # another map
+    with pytest.raises(SpecError, match=r"`train` puts 48 samples into a wrong class of `coarse`"):
+        run.evaluate(**options)
+
+
+def test_a_parent_of_which_no_sample_shows_anything(spec: Path, tmp_path: Path) -> None:
+    fine = np.arange(80) % 4
+    half = np.arange(80) < 40
+    write(fine=np.where(half, fine, -1), coarse=np.where(half, -1, fine // 2))
+    with pytest.raises(SpecError) as caught:
+        train(spec, out=tmp_path / "run", overrides={"tasks.fine.parent": "coarse"})
+    assert (
+        "no training sample of `arrays` has labels of both `fine` and `coarse`, so it is not "
+        "known which class lies in which"
+    ) in str(caught.value)
+    assert not (tmp_path / "run").exists()
