@@ -69,12 +69,7 @@ def _by_age(where: Path) -> Sequence[Path]:
     if not where.is_dir():
         return ()
     found = [path for path in where.iterdir() if folder.is_run(path)]
-    return sorted(found, key=_written, reverse=True)
-
-
-def _written(path: Path) -> float:
-    times = [file.stat().st_mtime for file in path.iterdir() if file.is_file()]
-    return max(times, default=0.0)
+    return sorted(found, key=folder.written, reverse=True)
 
 
 def _is_finished(path: Path) -> bool:

@@ -275,7 +275,7 @@ def _codes(made: Samples, path: Path, column: Column, words: Sequence[str]) -> N
     number = {word: code for code, word in enumerate(words)}
     codes = np.zeros(len(column), np.int64)
     for row, value in enumerate(column.values):
-        text = value if column.kind == "text" else None if np.isnan(value) else f"{value:g}"
+        text = value if column.kind == "text" else None if np.isnan(value) else f"{value:.15g}"
         if text in number:
             codes[row] = number[text]
         elif text is None:
@@ -289,16 +289,10 @@ def _take_numbers(
     made: Samples, name: str, reading: Reading, found: Sequence[Column], path: Path
 ) -> None:
     """Put numbers in, and what stands for a missing one where the run had that."""
-    for column in found:
-        if column.kind in ("bytes", "other") or (
-            column.kind == "text" and not column.missing.all()
-        ):
-            raise _unfit(path, column, "numbers")
     if len(found) != reading.shape[0]:
         message = f"`{name}` of `{path}` has {len(found)} numbers, and the model reads "
         raise fail(Code.DATA_MISMATCH, message + reading.text, "name all of its columns")
-    blank = np.full(len(made), np.nan)
-    numbers = np.stack([blank if c.kind == "text" else c.values for c in found], 1)
+    numbers = np.stack([_numbers(made, path, column) for column in found], 1)
     gaps = np.isnan(numbers)
     if reading.means:
         numbers = np.where(gaps, reading.means, numbers)
@@ -308,6 +302,25 @@ def _take_numbers(
     for row, place in zip(*np.nonzero(~np.isfinite(made.arrays[name])), strict=True):
         what = "is empty" if gaps[row, place] else "is no finite number"
         made.problems.setdefault(int(row), f"`{found[place].name}` {what}")
+
+
+def _numbers(made: Samples, path: Path, column: Column) -> NDArray[np.float64]:
+    """Return the numbers of a column; a cell that holds none does not spoil the others."""
+    if column.kind in ("bytes", "other"):
+        raise _unfit(path, column, "numbers")
+    if column.kind != "text":
+        return np.asarray(column.values, np.float64)
+    numbers = np.full(len(column), np.nan)
+    wrong = {}
+    for row, text in enumerate(column.values):
+        try:
+            numbers[row] = np.nan if text is None else float(text)
+        except ValueError:
+            wrong[row] = f"`{column.name}` is `{text}`, which is no number"
+    if wrong and len(wrong) == len(column) - column.missing.sum():
+        raise _unfit(path, column, "numbers")
+    made.problems.update(wrong)
+    return numbers
 
 
 def _unfit(path: Path, column: Column, wanted: str) -> SpecError:

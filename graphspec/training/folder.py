@@ -90,6 +90,20 @@ def is_run(path: Path) -> bool:
     return (path / SPEC).is_file() and (path / ENVIRONMENT).is_file()
 
 
+def written(path: Path) -> float:
+    """Return when a run folder was last written to, in seconds since 1970.
+
+    A run that goes on replaces its files, so one may be gone by the time it is looked at.
+    """
+    times = [0.0]
+    with suppress(OSError):
+        for file in path.iterdir():
+            with suppress(OSError):
+                if file.is_file():
+                    times.append(file.stat().st_mtime)
+    return max(times)
+
+
 def require_run(path: Path) -> Path:
     """Return ``path`` if it is the folder of a run.
 

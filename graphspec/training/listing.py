@@ -10,6 +10,7 @@ from typing import Any
 
 from graphspec.errors import Code, SpecError, fail
 from graphspec.training import folder, measures
+from graphspec.training.occupied import is_occupied
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Listed:
         folder: Its folder.
         spec: Name of its spec.
         data: Name of its data set.
-        state: ``finished``, ``interrupted``, ``unfinished`` (it runs, or died) or ``damaged``.
+        state: ``running``, ``finished``, ``interrupted``, ``unfinished`` (it died, or runs where
+            the system does not tell) or ``damaged``.
         epochs: Epochs that are done.
         epochs_asked: Epochs that it was to have at most.
         seed: Its seed.
@@ -84,12 +86,13 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _listed(path: Path) -> Listed:
-    files = [file.stat().st_mtime for file in path.iterdir() if file.is_file()]
-    written = max(files, default=0.0)
+    written = folder.written(path)
     try:
         return _read(path, written)
     except SpecError as error:
         why = error.diagnostics[0].message
+        if str(path) not in why:
+            why = f"`{path / folder.SPEC}` is damaged: {why}"
     except (KeyError, TypeError, ValueError, OSError) as error:
         why = f"`{path}` holds something unexpected ({type(error).__name__}: {error})"
     return Listed(path, path.name, written=written, why=why)
@@ -115,7 +118,7 @@ def _read(path: Path, written: float) -> Listed:
         folder=path,
         spec=spec.name,
         data=environment["data"]["name"],
-        state=summary.get("status", "unfinished"),
+        state="running" if is_occupied(path) else summary.get("status", "unfinished"),
         epochs=summary.get("epochs", len(trained)),
         epochs_asked=spec.train.epochs,
         seed=environment["seed"],

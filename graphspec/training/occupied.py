@@ -59,6 +59,21 @@ def occupied(run: Path) -> Iterator[None]:
         os.close(number)
 
 
+def is_occupied(run: Path) -> bool:
+    """Return whether a process trains in a run folder, as far as the system tells."""
+    path = run.resolve() / LOCK
+    if path.parent in _own:
+        return True
+    if fcntl is None or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # until it is closed
+    except OSError as error:
+        return error.errno in _HELD
+    return False
+
+
 def _taken(run: Path, path: Path) -> int:
     """Open the file and lock it; return its number."""
     while True:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from graphspec.errors import SpecError
 from graphspec.training import listing
+from graphspec.training.occupied import occupied
 from graphspec.training.run import train
 from tests.cli.conftest import TINY
 
@@ -72,3 +77,52 @@ def test_a_folder_that_is_not_there() -> None:
 )
 def test_how_long_ago(seconds: float, words: str) -> None:
     assert listing.ago(1000.0, 1000.0 + seconds) == words
+
+
+def test_a_run_that_is_being_trained_is_running(folder: Path) -> None:
+    shutil.copytree(folder / "done", folder / "again")
+    script = (
+        "import sys; from graphspec.training.occupied import occupied\n"
+        "with occupied(__import__('pathlib').Path(sys.argv[1])): print('in', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, folder / "again"], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True,
+    ) as trainer:  # fmt: skip
+        assert trainer.stdout is not None
+        assert trainer.stdout.readline() == "in\n"
+        (run,) = listing.runs(folder / "again")
+        assert run.state == "running"
+        trainer.communicate("\n")
+    assert listing.runs(folder / "again")[0].state == "finished"
+    with occupied(folder / "again"):
+        assert listing.runs(folder / "again")[0].state == "running"
+        with pytest.raises(SpecError, match="is being trained by this process"):
+            occupied(folder / "again").__enter__()
+
+
+def test_a_file_that_goes_while_it_is_looked_at(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trainer writes into a file beside, which then takes the place of the old one."""
+    shutil.copytree(folder / "done", folder / "busy")
+    (folder / "busy/.last.pt.part").write_text("")
+    stat = Path.stat
+
+    def vanishing(path: Path, **options: Any) -> os.stat_result:
+        found = stat(path, **options)
+        if path.suffix == ".part":
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "stat", vanishing)
+    (run,) = listing.runs(folder / "busy")
+    assert run.written > 0
+
+
+def test_a_damaged_spec_is_named(folder: Path) -> None:
+    shutil.copytree(folder / "done", folder / "spoilt")
+    (folder / "spoilt/spec.yaml").write_text("x: [")
+    (run,) = listing.runs(folder / "spoilt")
+    assert run.state == "damaged"
+    assert run.why.startswith(f"`{folder / 'spoilt/spec.yaml'}` is damaged: not valid YAML")

@@ -184,6 +184,11 @@ def test_a_table_is_read_as_that_of_the_run(
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
     assert filled["price"] != gap["price"]  # that it was missing is an input, too
     assert not other.problem
+    Path("new.csv").write_text("town,area,rooms\nz,100,many\nz,100,2\nz,inf,2\n")
+    wrong, right, endless = run.predict("new.csv")
+    assert wrong.problem == "`rooms` is `many`, which is no number"
+    assert right["price"] == price
+    assert endless.problem == "`area` is no finite number"
     Path("new.csv").write_text("town,area\nz,100\n")
     with pytest.raises(SpecError, match=r"`new.csv` has no column `rooms`, which the model reads"):
         run.predict("new.csv")
