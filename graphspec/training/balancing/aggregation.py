@@ -93,7 +93,9 @@ class Aggregation(Stateless):
             average_gradients(own, self._world)
         if self._recipe.needs_all:
             whole = averaged([losses[task] for task in rows], self._world)
-            rows = [t for t, loss in zip(rows, whole, strict=True) if loss.item() != 0.0] or rows
+            counted = [t for t, loss in zip(rows, whole, strict=True) if loss.item() != 0.0] or rows
+            self._latest |= {task: 0.0 for task in rows if task not in counted}
+            rows = counted
         self._aggregate([weighted[task] for task in rows], rows, shared, scale)
 
     def _aggregate(

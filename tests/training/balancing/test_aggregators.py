@@ -170,6 +170,9 @@ def test_nash_mtl_bargains_between_the_tasks_that_have_labels() -> None:
     rows = matrix(place, [own["b"], own["c"]])
     torch.testing.assert_close((1 / (rows @ found)) @ rows, found, rtol=1e-4, atol=1e-6)
     assert balancer.remarks() == []
+    weights = {task: float(weight) for task, weight in balancer.weights().items()}
+    assert weights["a"] == 0.0
+    assert min(weights["b"], weights["c"]) > 0.0
 
 
 def test_between_opposite_tasks_nash_mtl_finds_nothing_and_says_so() -> None:
