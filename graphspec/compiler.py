@@ -420,16 +420,20 @@ def _undescribed(spec: Spec, error: SpecError, sink: Sink) -> Signature | None:
     absent = all(item.code is Code.DATA_NOT_FOUND for item in error.diagnostics)
     if absent and spec.inputs:
         return stated.signature(spec, sink)
-    data = spec.data
-    given = [key for key in ("path", "root") if data and getattr(data, key) is not None]
-    place = getattr(error, "path", ("data", (given or ["source"])[0]))
-    for item in error.diagnostics:
-        span = item.span or spec.locate(*place)
+    for item in data_mistakes(spec, error):
         hint = item.hint
         if absent:
             hint = f"{hint}\nwithout the data, state `inputs:` and what the tasks predict"
-        sink.add(replace(item, span=span, hint=hint))
+        sink.add(replace(item, hint=hint))
     return None
+
+
+def data_mistakes(spec: Spec, error: SpecError) -> list[Diagnostic]:
+    """Return what is wrong with a data set, each at the key of the spec that it is about."""
+    data = spec.data
+    given = [key for key in ("path", "root") if data and getattr(data, key) is not None]
+    place = getattr(error, "path", ("data", (given or ["source"])[0]))
+    return [replace(item, span=item.span or spec.locate(*place)) for item in error.diagnostics]
 
 
 def _tasks_of(data: Tree) -> list[str] | None:

@@ -17,7 +17,6 @@ from graphspec.cli.options import (
     Plugins,
     TextOrJson,
     overrides,
-    plain,
     shipped_specs,
 )
 
@@ -67,9 +66,9 @@ def command(
     from graphspec.cli.progress import Lines
     from graphspec.training.overview import describe_data
 
-    asked = overrides(assignments, data=data, data_root=data_root)
-    compiler.load(spec, asked)  # here first, mistakes in options still point at them
-    found = describe_data(spec, overrides=plain(asked), sheet_path=sheet, watch=Lines().reading)
+    # loaded here, mistakes in options point at them
+    loaded = compiler.load(spec, overrides(assignments, data=data, data_root=data_root))
+    found = describe_data(loaded, sheet_path=sheet, watch=Lines().reading)
     if form is Format.JSON:
         print(json.dumps(found.record(), indent=2, ensure_ascii=False))
         return

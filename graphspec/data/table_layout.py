@@ -108,9 +108,16 @@ def doubts(table: Table, stated: bool) -> list[Diagnostic]:
         table: The table.
         stated: Whether the spec says what the inputs are.
     """
-    if stated:
-        return []
     found: list[tuple[str, str]] = []
+    for task, goal in table.targets.items():
+        for name, own in table.inputs.items():
+            for column in set(own) & set(goal.columns):
+                message = (
+                    f"`{column}` of `{table.path}` is the target of `{task}`, and part of the "
+                )
+                found.append((f"{message}input `{name}`", "leave it out of `data.inputs`"))
+    if stated:
+        return _warned(found)
     if "" in table.columns:
         message = f"a column of `{table.path}` has no name in the header, and is not used"
         found.append((message, "give it a name if it is an input"))
@@ -121,6 +128,10 @@ def doubts(table: Table, stated: bool) -> list[Diagnostic]:
             named = ", ".join(rest) if len(rest) <= 8 else "..."
             hint = f"state the inputs without it: `inputs: {{{NUMBERS}: [{named}]}}`"
             found.append((message, hint))
+    return _warned(found)
+
+
+def _warned(found: Sequence[tuple[str, str]]) -> list[Diagnostic]:
     return [Diagnostic(Code.DATA_DOUBTFUL, Severity.WARNING, None, *each) for each in found]
 
 
@@ -167,7 +178,8 @@ def _splits(path: Path, column: Column) -> NDArray[Any]:
     for row, value in enumerate(column.values, 1):
         split = SPLITS.get(str(value).lower()) if column.kind == "text" else None
         if split is None:
-            shown = "is empty" if value is None else f"is `{value}`"
+            number = f"{value:g}" if isinstance(value, float) else value
+            shown = "is empty" if value is None else f"is `{number}`"
             message = f"the split of row {row:,} of `{path}` {shown}"
             hint = f"the column `{column.name}` says `train`, `validation` or `test`"
             raise at_key(Code.DATA_MISMATCH, "split", message, hint)

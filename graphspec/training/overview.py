@@ -15,7 +15,7 @@ from graphspec.data import hierarchy, leakage, sheet, sources
 from graphspec.data.column import Use
 from graphspec.data.dataset import Channels, DataSet
 from graphspec.data.leakage import Repeats
-from graphspec.errors import Code, Diagnostic, fail
+from graphspec.errors import Code, Diagnostic, Sink, SpecError, fail
 from graphspec.language.signature import InputSpec, TaskSpec
 from graphspec.training import class_weights
 
@@ -154,7 +154,13 @@ def describe_data(
     if loaded.data is None:
         message = f"`{loaded.name}` names no data set"
         raise fail(Code.MISSING_KEY, message, "add `--data fashion-mini`, or `data:` to the spec")
-    found = sources.load(loaded.data, loaded.train.seed, loaded.tasks, watch)
+    sink = Sink()
+    sources.check(loaded.data, sink, lambda path: loaded.locate(*path))
+    sink.raise_if_errors()
+    try:
+        found = sources.load(loaded.data, loaded.train.seed, loaded.tasks, watch)
+    except SpecError as error:
+        raise SpecError(compiler.data_mistakes(loaded, error)) from error
     seen = overview(found)
     if sheet_path is None:
         return seen

@@ -109,6 +109,9 @@ def test_rows_that_are_counted_are_doubtful(folder: Path) -> None:
     assert "`inputs: {features: [x]}`" in (counted.hint or "")
     where = Data(source="table", path="t.csv", inputs={"features": ["id", "x"]})
     assert load(where, 0, {"y": Task()}).warnings == ()
+    where = Data(source="table", path="t.csv", inputs={"features": ["x", "y"]})
+    (warning,) = load(where, 0, {"y": Task()}).warnings
+    assert "`y` of `t.csv` is the target of `y`, and part of the input" in warning.message
 
 
 def test_classes_that_leave_doubts(folder: Path) -> None:

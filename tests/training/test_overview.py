@@ -181,7 +181,12 @@ def test_other_types_of_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "t.yaml", "--data-root", "nowhere"]) == 2
-    assert "error[data-not-found]: there is no folder `nowhere`" in capsys.readouterr().err
+    text = capsys.readouterr().err
+    assert "--data-root nowhere:1:1: error[data-not-found]: there is no folder `nowhere`" in text
+    assert main(["data", "t.yaml", "--set", "data.split=x"]) == 2
+    assert (
+        "error[bad-value]: `data.split` is not for the source `folder`" in capsys.readouterr().err
+    )
     assert main(["data", "t.yaml", "--sheet", "no/such/sheet.png"]) == 2
     assert "error[cannot-write]" in capsys.readouterr().err
     Path("bare.yaml").write_text("graphspec: 1\ninputs: {x: {shape: [2]}}\nnodes: {}\n")
