@@ -101,7 +101,8 @@ def _lines(found: Probe) -> list[str]:
 
     lines = [
         f"one step of {found.batch} samples of {found.data}: {time_text(found.step_s)}, "
-        f"{bytes_text(found.peak_bytes)}; an epoch: about {duration(found.epoch_s)}",
+        f"{bytes_text(found.peak_bytes)}; an epoch: about "
+        f"{duration(found.epoch_s) if found.epoch_s >= 1 else time_text(found.epoch_s)}",
     ]
     if found.unused:
         shown = ", ".join(found.unused[:5]) + (", ..." if len(found.unused) > 5 else "")

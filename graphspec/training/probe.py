@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from graphspec.language.signature import TaskSpec
-from graphspec.training import devices, labelled, optimizers, setup, walk
+from graphspec.training import constant, devices, labelled, optimizers, setup, walk
 from graphspec.training.balancing.balancer import Fixed
 from graphspec.training.observer import Observer, Silent
 from graphspec.training.resume import Changes
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 from graphspec.training.small_batches import explained_small_batches
 
 LEARNED = 0.1
-"""Part of its first value to which a loss must fall for the batch to count as learned."""
+"""Part to which a loss must fall for the batch to count as learned: of its first value, or of that
+of always giving the same answer where that is less."""
 
 RIGHT = 0.99
-"""Part of right answers at which the batch counts as learned, whatever the loss."""
+"""Part of right answers at which the batch counts as learned, whatever the loss; of those that are
+not right by always giving the same answer."""
 
 OVERFIT_BATCH = 32
 """Most samples of the batch that is learned by heart: a step of few samples is quick."""
@@ -312,6 +314,10 @@ def _overfit(made: Setup, batch: Any, seconds: float) -> tuple[tuple[TaskCheck, 
         optimizer.zero_grad(set_to_none=True)
         outputs = model(**inputs, **taught)
         losses = made.losses(outputs, labels)
+        if not step:
+            same = {n: constant.outputs(t, outputs[n], labels[n]) for n, t in made.tasks.items()}
+            for name, loss in made.losses(same, labels).items():
+                tasks[name].begin(float(losses[name].detach()), float(loss), same[name], labels)
         for name, task in tasks.items():
             task.note(step, float(losses[name].detach()), outputs[name].detach(), labels[name])
         if all(task.step is not None for task in tasks.values() if made.losses.weights[task.name]):
@@ -332,24 +338,42 @@ class _Learning:
         assert made is not None  # every type is counted by default
         self.name, self._statistics = name, made
         self.step: int | None = None
-        self._first: float | None = None
+        self._first, self._least = 0.0, 0.0
         self._last = 0.0
+        self._given = 0.0
         self._score: tuple[str, float] | None = None
+
+    def begin(self, first: float, loss: float, same: Tensor, labels: Mapping[str, Tensor]) -> None:
+        """Take note of how hard it is.
+
+        Args:
+            first: The loss before the first step.
+            loss: The loss of always giving the same answer.
+            same: That answer.
+            labels: The targets by task.
+        """
+        self._first = first
+        self._least = loss if 0 < loss < first else first
+        score = self._scored(same, labels[self.name])
+        self._given = 0.0 if score is None or score[1] == 1.0 else score[1]
 
     def note(self, step: int, loss: float, outputs: Tensor, labels: Tensor) -> None:
         """Take note of a step."""
-        self._first = loss if self._first is None else self._first
         self._last = loss
+        self._score = self._scored(outputs, labels)
+        bar = self._given + RIGHT * (1 - self._given)
+        right = self._score is not None and self._score[1] >= bar
+        if self.step is None and (right or loss <= LEARNED * self._least):
+            self.step = step
+
+    def _scored(self, outputs: Tensor, labels: Tensor) -> tuple[str, float] | None:
+        """Return the name and value of the metric that counts right answers."""
         sums = self._statistics.count(outputs, labels).cpu()
         scores = self._statistics.scores(sums, len(outputs))
-        self._score = next(((k, v) for k, v in scores.items() if k in ("top1", "accuracy")), None)
-        right = self._score is not None and self._score[1] >= RIGHT
-        if self.step is None and (right or loss <= LEARNED * self._first):
-            self.step = step
+        return next(((k, v) for k, v in scores.items() if k in ("top1", "accuracy")), None)
 
     def result(self) -> TaskCheck:
         """Return what became of it."""
-        assert self._first is not None
         return TaskCheck(
             self.name, self._first, self._last, self._score, self.step is not None, self.step
         )

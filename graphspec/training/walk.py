@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from graphspec.graph.ir import LABELS
+from graphspec.ops.modules import DropPath
 
 
 @dataclass
@@ -192,7 +193,9 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def without_chance(model: nn.Module) -> None:
-    """Switch off dropout and its like: every module with a probability ``p`` of dropping."""
+    """Switch off dropout and its like, also that inside recurrent layers and attention."""
     for module in model.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd):
+        if isinstance(module, (nn.modules.dropout._DropoutNd, DropPath)):
             module.p = 0.0
+        elif isinstance(module, (nn.RNNBase, nn.MultiheadAttention)):
+            module.dropout = 0.0
