@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from graphspec.data import download, tree
 from graphspec.data.decoding import Form
-from graphspec.data.pictures import Names, Pictures, find_form, spread
+from graphspec.data.pictures import UNREAD, Names, Pictures, find_form, spread
 from graphspec.data.source import Part, Raw, Source, at_key
 from graphspec.data.splitting import divide
 from graphspec.data.tree import Found
@@ -165,6 +165,10 @@ def _warnings(root: Path, found: Found, levels: Mapping[str, _Level]) -> list[Di
     if found.empty:
         said = _listed(found.empty, "folder", f"of `{root}` without an image")
         texts.append((said, "such a folder is no class"))
+    unread = [name for name in found.foreign if Path(name).suffix.lower() in UNREAD]
+    if unread:
+        said = _listed(unread, "image", f"of `{root}` in a format that is not read")
+        texts.append((said, "convert them, e.g. to PNG"))
     for name, level in levels.items():
         missing = int((level.labels[[bool(f) for f in found.folders]] < 0).sum())
         if missing:

@@ -25,6 +25,26 @@ SUFFIXES = frozenset(
 )
 """Ends of the names of image files, in lower case."""
 
+UNREAD = frozenset(
+    (
+        *(
+            ".heic",
+            ".heif",
+            ".avif",
+            ".jp2",
+            ".jxl",
+            ".tga",
+            ".svg",
+            ".psd",
+            ".exr",
+            ".hdr",
+            ".dcm",
+        ),
+        *(".raw", ".dng", ".cr2", ".nef", ".arw"),
+    )
+)
+"""Ends of the names of image files that are not read, in lower case."""
+
 MAX_FILE_BYTES = 1 << 30
 """Largest file that is read."""
 

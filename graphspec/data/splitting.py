@@ -65,7 +65,8 @@ def hold_out(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[n
     """
     generator = random.Random(seed)
     keys = np.array([generator.random() for _ in range(len(labels))])
-    members = [np.flatnonzero(labels == value) for value in np.unique(labels)]
+    order = np.argsort(labels, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(order) else []
     ties = [generator.random() for _ in members]
     exact = [fraction * len(indices) for indices in members]
     counts = [int(share) for share in exact]

@@ -181,6 +181,7 @@ def test_what_is_no_picture_is_left_out(root: Path, codes_of: Callable) -> None:
     picture(root / "__MACOSX" / "cat" / "1.png")
     picture(root / "loose.png")
     (root / "animal" / "cat" / "notes.txt").write_text("hello")
+    (root / "animal" / "cat" / "phone.HEIC").write_text("hello")
     (root / "animal" / "unicorn").mkdir()
     (root / "animal" / "dog" / "gone").symlink_to(root / "nowhere")
     (root / "animal" / "dog" / "itself").symlink_to("itself")
@@ -197,6 +198,10 @@ def test_what_is_no_picture_is_left_out(root: Path, codes_of: Callable) -> None:
         (
             Code.DATA_SKIPPED,
             f"1 folder of `{root}` without an image left out: `animal/unicorn`",
+        ),
+        (
+            Code.DATA_SKIPPED,
+            f"1 image of `{root}` in a format that is not read left out: `animal/cat/phone.HEIC`",
         ),
     ]
 
