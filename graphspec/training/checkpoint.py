@@ -18,7 +18,11 @@ import torch
 
 from graphspec.errors import Code, SpecError, fail
 from graphspec.training.folder import KEPT, LAST, explained_writing, replacing
+from graphspec.training.seal import is_whole, sealing
 from graphspec.training.state import FORMAT, Origin, State, weights_of
+
+_SEALED = "sealed"
+"""Key of what was saved with a seal, so that one that has lost it is not taken for an older one."""
 
 
 def save(value: Mapping[str, Any], path: Path) -> None:
@@ -29,7 +33,8 @@ def save(value: Mapping[str, Any], path: Path) -> None:
     """
     with replacing(path) as file:
         try:
-            torch.save(dict(value), file)
+            with sealing(file) as sealed:
+                torch.save({**value, _SEALED: True}, sealed)
         except RuntimeError as error:
             # torch's zip writer hides the system's refusal behind an error of its own
             if isinstance(error.__context__, OSError):
@@ -123,10 +128,7 @@ def load(path: Path, origin: Origin | None = None) -> dict[str, Any]:
         message = f"there is no checkpoint `{path}`"
         raise fail(Code.BAD_CHECKPOINT, message, "train the run first")
     try:
-        # torch does not look at the checksums of the archive's members
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-        value = None if broken else torch.load(path, map_location="cpu", weights_only=True)
+        value = _verified(path)
     except Exception as error:  # a damaged file fails in as many ways as there are bytes
         raise _damaged(path) from error
     if not isinstance(value, dict) or not {"format", "kind", "model"} <= value.keys():
@@ -139,6 +141,17 @@ def load(path: Path, origin: Origin | None = None) -> dict[str, Any]:
 
         raise another_topology(path, str(value.get("spec", "")), origin.spec)
     return value
+
+
+def _verified(path: Path) -> Any:
+    """Read a file if its checksum is right; give None where it is not."""
+    whole = is_whole(path)
+    if whole is None:  # of an older version, with the checksums of the archive's members alone
+        with zipfile.ZipFile(path) as archive:
+            whole = archive.testzip() is None
+        value = torch.load(path, map_location="cpu", weights_only=True) if whole else None
+        return None if isinstance(value, dict) and _SEALED in value else value
+    return torch.load(path, map_location="cpu", weights_only=True) if whole else None
 
 
 def load_weights(run: Path, name: str, origin: Origin | None) -> dict[str, Any]:

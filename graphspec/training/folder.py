@@ -228,8 +228,12 @@ def read_metrics(folder: Path) -> list[Record]:
 
 def _read(path: Path, keys: set[str]) -> list[Record]:
     records: list[Record] = []
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
-    for line in lines:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    except OSError as error:
+        message = f"`{path}` cannot be read: {error.strerror or error}"
+        raise fail(Code.NOT_A_RUN, message, "make it readable, or move it away") from error
+    for line in text.split("\n"):
         try:
             record = json.loads(line)
         except ValueError:
@@ -239,12 +243,15 @@ def _read(path: Path, keys: set[str]) -> list[Record]:
     return records
 
 
-def rewind(folder: Path, epoch: int) -> None:
+def rewind(folder: Path, epoch: int) -> list[int]:
     """Bring a folder back to the end of an epoch: drop later lines, tests and leftovers.
 
     Args:
         folder: The run folder.
         epoch: Epochs that the checkpoint has done.
+
+    Returns:
+        The epochs until then whose lines are missing or damaged.
     """
     kept = [r for r in read_metrics(folder) if r["epoch"] <= epoch and r["split"] != "test"]
     _rewrite(folder / METRICS, kept)
@@ -254,6 +261,9 @@ def rewind(folder: Path, epoch: int) -> None:
         for part in (*folder.glob(".*.part"), *(folder / KEPT).glob(".*.part")):
             part.unlink(missing_ok=True)
         (folder / SUMMARY).unlink(missing_ok=True)
+    there = [{r["epoch"] for r in kept if r["split"] == s} for s in ("train", "validation")]
+    both = there[0] & there[1] if there[1] else there[0]
+    return [number for number in range(1, epoch + 1) if number not in both]
 
 
 def _rewrite(path: Path, records: Iterable[Record]) -> None:

@@ -25,6 +25,9 @@ SECTIONS = ("train", "data", "tasks")
 FREE_TRAIN = ("epochs", "early_stopping", *OUTWARD_TRAIN)
 """Keys of ``train:`` that may differ from the run's."""
 
+FREE_DATA = ("path", *OUTWARD_DATA)
+"""Keys of ``data:`` that may: files may move, and a fingerprint says whether they are the same."""
+
 _SHOWN = 5
 """How many values a remark lists."""
 
@@ -94,7 +97,7 @@ def require(run: Path, text: str, own: Spec) -> None:
 
 def is_free(section: str, key: str) -> bool:
     """Return whether a value may differ from the run's."""
-    return (section == "train" and key in FREE_TRAIN) or (section == "data" and key in OUTWARD_DATA)
+    return (section == "train" and key in FREE_TRAIN) or (section == "data" and key in FREE_DATA)
 
 
 def _shown(found: Any) -> str:

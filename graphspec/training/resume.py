@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from graphspec import compiler
-from graphspec.errors import Code, fail
+from graphspec.errors import Code, SpecError, fail
 from graphspec.language.recipe import Train
 from graphspec.training import checkpoint, folder, mismatch, own_recipe, schedules
 from graphspec.training.observer import Observer
@@ -166,15 +166,19 @@ def restore(run: Path, state: State, spec: Spec, epochs_asked: bool, observer: O
     look_after_best(run, state, origin_of(spec), observer)
     with state.strategy.world.led() as leads:
         if leads:
-            folder.rewind(run, state.epoch)
+            missing = folder.rewind(run, state.epoch)
+            if missing:
+                epochs = f"epoch{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
+                observer.warning(f"`{run / folder.METRICS}` has no whole lines of {epochs}")
 
 
 def is_complete(run: Path, epochs: int, epochs_asked: bool) -> bool:
     """Return whether a run has ended and nothing more is asked of it."""
-    if not (run / folder.SUMMARY).is_file():
-        return False
-    summary = folder.read_json(run / folder.SUMMARY)
-    if summary.get("status") != "finished":
-        return False
-    further = summary["reason"] == "epochs" or epochs_asked
-    return not (further and epochs > summary["epochs"])
+    try:
+        summary = folder.read_json(run / folder.SUMMARY)
+        if summary["status"] != "finished":
+            return False
+        further = summary["reason"] == "epochs" or epochs_asked
+        return not (further and epochs > summary["epochs"])
+    except (SpecError, KeyError, TypeError):
+        return False  # missing or damaged: it is written again

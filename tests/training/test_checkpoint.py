@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from graphspec.errors import SpecError
 from graphspec.training import checkpoint
 from graphspec.training.evaluate import evaluate
 from graphspec.training.run import train
+from graphspec.training.seal import is_whole
 from graphspec.training.state import origin_of
 from graphspec.training.trained import Run
 
@@ -99,26 +101,59 @@ def test_where_every_state_is_damaged_the_run_says_so(spec: Path, tmp_path: Path
     assert error.value.diagnostics[0].code.value == "bad-checkpoint"
 
 
-def test_any_changed_byte_is_noticed_or_does_not_matter(spec: Path, tmp_path: Path) -> None:
+def test_every_changed_bit_is_noticed(spec: Path, tmp_path: Path) -> None:
     run = train(spec, out=tmp_path / "run", epochs=1)
-    whole = checkpoint.load(run.folder / "last.pt")
-    content = (run.folder / "last.pt").read_bytes()
+    content = (run.folder / "best.pt").read_bytes()
+    path = tmp_path / "changed.pt"
+    path.write_bytes(content)
+    whole = checkpoint.load(path)
+    end = content.index(b"PK\x01\x02")  # what says which member is which, and the seal after it
     generator = random.Random(0)
-    noticed, codes = 0, set()
-    for _ in range(200):
+    before = [(generator.randrange(end), generator.randrange(8)) for _ in range(500)]
+    behind = [(place, bit) for place in range(end, len(content)) for bit in range(8)]
+    silent, codes = [], set()
+    for place, bit in before + generator.sample(behind, 2000):
         changed = bytearray(content)
-        changed[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
-        path = tmp_path / "changed.pt"
+        changed[place] ^= 1 << bit
         path.write_bytes(changed)
         try:
-            found = checkpoint.load(path)
+            checkpoint.load(path)
+            silent.append((place, bit))
         except SpecError as error:
             codes.add(error.diagnostics[0].code.value)
-            noticed += 1
-        else:
-            assert_same(found, whole)  # padding, or what the archive says twice
-    assert noticed > 100
+    assert silent == []
     assert codes == {"bad-checkpoint"}
+    assert_same(whole, checkpoint.load(run.folder / "best.pt"))
+
+
+@pytest.mark.parametrize("kept", [0, 1, 21, 100, -1, -2, -64, -81])
+def test_a_file_that_is_cut_off_is_noticed(kept: int, spec: Path, tmp_path: Path) -> None:
+    run = train(spec, out=tmp_path / "run", epochs=1)
+    path = run.folder / "last.pt"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(SpecError, match=r"last.pt` is damaged"):
+        checkpoint.load(path)
+
+
+def test_other_programs_read_a_sealed_file_and_we_one_without_a_seal(
+    spec: Path, tmp_path: Path
+) -> None:
+    run = train(spec, out=tmp_path / "run", epochs=1)
+    path = run.folder / "best.pt"
+    assert is_whole(path)
+    plain = torch.load(path, weights_only=True)
+    assert_same(plain, checkpoint.load(path))
+    assert zipfile.ZipFile(path).testzip() is None
+    older = tmp_path / "older.pt"  # as earlier versions wrote them
+    del plain["sealed"]
+    torch.save(plain, older)
+    assert is_whole(older) is None
+    assert_same(checkpoint.load(older), plain)
+    content = bytearray(older.read_bytes())
+    content[content.find(b"data/0") + 200] ^= 1
+    older.write_bytes(content)
+    with pytest.raises(SpecError, match=r"older.pt` is damaged"):
+        checkpoint.load(older)
 
 
 def test_a_kept_state_is_no_second_name_of_the_newest(spec: Path, tmp_path: Path) -> None:

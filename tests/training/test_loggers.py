@@ -84,8 +84,11 @@ def test_tensorboard(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.slow
 def test_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
     monkeypatch.setenv("WANDB_MODE", "offline")
     log("wandb", tmp_path, [TRAIN, VALIDATION])
+    wandb.teardown()  # it is not on the disk before
     (file,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     until = time.monotonic() + 20
     while b"fine/top1" not in file.read_bytes():  # a process of its own writes it

@@ -109,6 +109,29 @@ def test_an_edited_recipe_of_a_run_is_refused(spec: Path, tmp_path: Path) -> Non
     assert train(resume=run.folder).summary["epochs"] == 2
 
 
+def test_a_run_goes_on_when_its_file_has_moved_but_not_with_other_data(tmp_path: Path) -> None:
+    old, new, other = (tmp_path / f"{name}.csv" for name in ("old", "new", "other"))
+    rows = [f"{i % 7},{i % 3},{'cat' if i % 2 else 'dog'}" for i in range(60)]
+    old.write_text("\n".join(["a,b,kind", *rows]))
+    other.write_text("\n".join(["a,b,kind", *rows[:-1], "9,9,cat"]))
+    spec = tmp_path / "table.yaml"
+    spec.write_text(
+        "graphspec: 1\nname: table\n"
+        f"data: {{source: table, path: {old}, inputs: {{x: [a, b]}}, targets: {{kind: kind}}}}\n"
+        "tasks: {kind: {}}\ntrain: {epochs: 1, batch_size: 10}\n"
+        "nodes:\n  fc: {op: fc, from: x, units: [4]}\n  kind: {op: head, from: fc, task: kind}\n"
+    )
+    run = train(spec, out=tmp_path / "run")
+    old.rename(new)
+    with pytest.raises(SpecError) as error:
+        train(resume=run.folder, epochs=2, overrides={"data.path": str(other)})
+    assert code(error) == "run-mismatch"
+    assert error.value.diagnostics[0].message.startswith("the data are not those that the run")
+    resumed = train(resume=run.folder, epochs=2, overrides={"data.path": str(new)})
+    assert resumed.summary["epochs"] == 2
+    assert evaluate(run.folder)["samples"] == 12  # it knows where they are now
+
+
 def test_a_named_spec_of_other_values_is_told_to_have_them(spec: Path, tmp_path: Path) -> None:
     options = {"train.lr": 0.02, "train.epochs": 1}
     run = train(spec, out=tmp_path / "run", overrides=options)
@@ -208,3 +231,27 @@ def test_a_folder_with_anything_of_worth_is_refused(spec: Path, tmp_path: Path) 
             train(spec, out=out, epochs=1)
         assert code(error) == "run-exists"
         assert sorted(path.name for path in out.iterdir()) == sorted(names)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"status": "finished"}'])
+def test_a_damaged_summary_is_written_again(text: str, spec: Path, tmp_path: Path) -> None:
+    run = train(spec, out=tmp_path / "run", epochs=1)
+    (run.folder / "summary.json").write_text(text)
+    again = train(resume=run.folder)
+    assert again.summary["tasks"] == run.summary["tasks"]
+    assert Run.open(run.folder).summary == again.summary
+
+
+def test_lines_of_metrics_that_are_damaged_are_told(spec: Path, tmp_path: Path) -> None:
+    run = train(spec, out=tmp_path / "run", epochs=3)
+    path = run.folder / "metrics.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0][:-1], *lines[1:4], lines[5], "{"]))
+    notes = Notes()
+    again = train(resume=run.folder, epochs=4, observer=notes)
+    assert notes.warnings == [f"`{path}` has no whole lines of epochs 1, 3"]
+    assert again.status == "finished"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SpecError, match="cannot be read: Is a directory"):
+        train(resume=run.folder, epochs=5)
