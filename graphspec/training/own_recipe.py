@@ -46,7 +46,7 @@ def remark(spec: Spec | str | Path | None, own: Spec, overrides: Mapping[str, An
         return None
     asked = compiler.load(spec, overrides=overrides or None)
     found = [
-        f"`{section}.{key}: {_shown(old)}` (there {_shown(new)})"
+        f"`{section}.{key}: {shown(old)}` (there {shown(new)})"
         for section, key, new, old in differing(asked, own)
     ]
     if not found:
@@ -71,26 +71,30 @@ def differing(first: Spec, second: Spec) -> Iterator[tuple[str, str, Any, Any]]:
                 yield section, key, values[0], values[1]
 
 
-def require(run: Path, text: str, own: Spec) -> None:
+def learned_by(saved: Mapping[str, Any]) -> Spec | None:
+    """Return the spec that a state learned by; None where this version reads specs otherwise."""
+    try:
+        return compiler.load_text(str(saved.get("spec", "")))
+    except SpecError:
+        return None
+
+
+def require(run: Path, before: Spec, own: Spec) -> None:
     """Refuse a run whose ``spec.yaml`` is not what its last state learned by.
 
     Args:
         run: The run folder.
-        text: The spec in the state, which its checksum protects.
+        before: The spec in the state, which its checksum protects.
         own: The spec that the run goes on with.
 
     Raises:
         SpecError: ``run-mismatch``.
     """
-    try:
-        before = compiler.load_text(text)
-    except SpecError:
-        return  # of a version that wrote specs otherwise
     for section, key, new, old in differing(own, before):
         if not is_free(section, key):
             path = run / folder.SPEC
-            message = f"`{path}` has `{section}.{key}: {_shown(new)}`, but the run has learned "
-            message += f"with {_shown(old)}"
+            message = f"`{path}` has `{section}.{key}: {shown(new)}`, but the run has learned "
+            message += f"with {shown(old)}"
             hint = f"undo the change of that file, or train a new run: `graphspec train {path}`"
             raise fail(Code.RUN_MISMATCH, message, hint)
 
@@ -100,9 +104,11 @@ def is_free(section: str, key: str) -> bool:
     return (section == "train" and key in FREE_TRAIN) or (section == "data" and key in FREE_DATA)
 
 
-def _shown(found: Any) -> str:
+def shown(found: Any) -> str:
     """Return a value of a recipe as it is written in a spec."""
     plain = found.model_dump(exclude_defaults=True) if isinstance(found, BaseModel) else found
+    if plain is None:
+        return "null"
     return json.dumps(plain, default=str) if isinstance(plain, (dict, list)) else f"{plain}"
 
 

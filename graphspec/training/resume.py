@@ -91,7 +91,8 @@ def resumed_spec(spec: Spec | str | Path | None, run: Path, changes: Changes) ->
             plain = new.model_dump() if isinstance(new, BaseModel) else new
             wanted[f"{section}.{key}"] = plain
             continue
-        message = f"the run `{run}` has `{section}.{key}: {old}`, not `{new}`"
+        message = f"the run `{run}` has `{section}.{key}: {own_recipe.shown(old)}`, "
+        message += f"not `{own_recipe.shown(new)}`"
         raise fail(Code.RUN_MISMATCH, message, "leave it as it is, or start a new run")
     return compiler.load(stored, overrides=wanted) if wanted else stored
 
@@ -142,13 +143,17 @@ def restore(run: Path, state: State, spec: Spec, epochs_asked: bool, observer: O
     found = checkpoint.latest(run, origin_of(spec))
     if found is not None:
         saved, path, passed = found
-        own_recipe.require(run, str(saved.get("spec", "")), spec)
+        before = own_recipe.learned_by(saved)
+        if before is not None:
+            own_recipe.require(run, before, spec)
         if passed:
             names = " and ".join(f"`{each}`" for each in passed)
             observer.warning(f"{names} cannot be read: the run goes on from `{path}`")
         try:
             state.restore(saved)
             state.saved_step = None if passed else state.global_step
+            if before is not None and _watched(before) != _watched(spec):
+                state.watched, state.waited = [], []  # values of other metrics say nothing
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
             message = f"`{path}` does not fit the run's spec"
             hint = f"was `{run / folder.SPEC}` edited? start a new run with another `--out`"
@@ -170,6 +175,12 @@ def restore(run: Path, state: State, spec: Spec, epochs_asked: bool, observer: O
             if missing:
                 epochs = f"epoch{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
                 observer.warning(f"`{run / folder.METRICS}` has no whole lines of {epochs}")
+
+
+def _watched(spec: Spec) -> tuple[str, ...]:
+    """Return what early stopping watches."""
+    rule = spec.train.early_stopping
+    return () if rule is None else tuple(rule.metrics)
 
 
 def is_complete(run: Path, epochs: int, epochs_asked: bool) -> bool:

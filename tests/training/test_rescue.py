@@ -255,3 +255,21 @@ def test_lines_of_metrics_that_are_damaged_are_told(spec: Path, tmp_path: Path) 
     path.mkdir()
     with pytest.raises(SpecError, match="cannot be read: Is a directory"):
         train(resume=run.folder, epochs=5)
+
+
+def test_early_stopping_by_another_metric_begins_to_watch_anew(spec: Path, tmp_path: Path) -> None:
+    rule = {"metric": "train/loss", "patience": 1}
+    overrides: dict[str, Any] = {"train.early_stopping": rule, "train.epochs": 2}
+    run = train(spec, out=tmp_path / "run", overrides=overrides)
+    assert weights(run)["progress"]["watched"][0] > 1  # no accuracy is ever better
+    other = {"train.early_stopping": {"metric": "train/fine/top1", "patience": 1}}
+    resumed = train(resume=run.folder, epochs=3, overrides=other)
+    top1 = [r for r in resumed.metrics if r["split"] == "train"][-1]["fine/top1"]
+    progress = weights(resumed)["progress"]
+    assert (progress["watched"], progress["waited"]) == ([top1], [0])
+
+
+def test_values_of_a_recipe_are_shown_as_they_are_written(spec: Path, tmp_path: Path) -> None:
+    run = train(spec, out=tmp_path / "run", epochs=1)
+    with pytest.raises(SpecError, match=r'has `train.ema: null`, not `\{"decay": 0.9\}`'):
+        train(resume=run.folder, epochs=2, overrides={"train.ema": 0.9})
