@@ -12,6 +12,9 @@ from torch._functorch import config as functorch_config
 
 from graphspec.errors import Code, fail
 
+_VARIANTS = 64
+"""Most variants of a model that are compiled in a run."""
+
 
 def compiled(model: nn.Module, device: torch.device) -> tuple[nn.Module, str | None]:
     """Return the model compiled, or as it is where that cannot be.
@@ -31,9 +34,24 @@ def compiled(model: nn.Module, device: torch.device) -> tuple[nn.Module, str | N
     # The losses of several tasks go back through the same graph one after another, so the first
     # pass must not give the memory of what the next ones read away.
     functorch_config.donated_buffer = False
-    made = torch.compile(model)
+    _forget()
+    # Each size of a batch has code of its own: code for all sizes is only made once a second one is
+    # seen, so that a run that goes on with an epoch's last batch would compute in another order.
+    made = torch.compile(model, dynamic=False)
     assert isinstance(made, nn.Module)
     return made, None
+
+
+def _forget() -> None:
+    """Let code that earlier runs of this process had compiled not count among this one's.
+
+    torch.compile gives up after a few variants of one function, and all models share the one that
+    calls them; a run has a variant for each size of a batch and each set of frozen parameters.
+    """
+    torch.compiler.reset()
+    for name in ("recompile_limit", "cache_size_limit"):  # torch before and after 2.7
+        if hasattr(torch._dynamo.config, name):
+            setattr(torch._dynamo.config, name, _VARIANTS)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from graphspec import compiler
 from graphspec.errors import SpecError
 from graphspec.language.learning import Average, Clip, Schedule
 from graphspec.language.recipe import Train
@@ -254,15 +255,39 @@ def test_compiled_steps_learn_and_resume(
     if compiling._obstacle("cpu") is not None:
         pytest.skip("torch.compile does not work here")
     notes = Notes()
-    overrides = {"train.compile": True}
+    overrides = {"train.compile": True, "train.batch_size": 36}
     run = train(spec, out=tmp_path / "run", overrides=overrides, observer=notes)
     assert dict(notes.headers[0].facts)["torch.compile"] == "steps"
-    plain = train(spec, out=tmp_path / "plain")
+    plain = train(spec, out=tmp_path / "plain", overrides={"train.batch_size": 36})
     # dropout draws other numbers in compiled code
     assert run.metrics[0]["loss"] == pytest.approx(plain.metrics[0]["loss"], rel=0.3)
     assert weights(run)["model"].keys() == weights(plain)["model"].keys()
+    # the next batch is the last one of the epoch, of another size
     assert stopped_at(2, spec, tmp_path / "cut", overrides, monkeypatch).status == "interrupted"
+    torch.compiler.reset()  # as in another process
     assert_same(weights(train(resume=tmp_path / "cut")), weights(run))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_runs_of_one_process_do_not_use_up_what_may_be_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from torch._dynamo.utils import counters
+
+    if compiling._obstacle("cpu") is not None:
+        pytest.skip("torch.compile does not work here")
+    monkeypatch.setattr(compiling, "_VARIANTS", 1)
+    for width in (2, 3, 4):
+        text = "graphspec: 1\nname: a\ninputs: {x: {shape: [4]}}\ntasks: {t: {classes: 2}}\n"
+        text += f"nodes:\n  f: {{op: Linear, from: x, out_features: {width}}}\n"
+        text += "  h: {op: head, from: f, task: t}\n"
+        model = compiler.compile(compiler.load_text(text))
+        made, problem = compiling.compiled(model, CPU)
+        assert problem is None
+        counters.clear()
+        made(x=torch.randn(3, 4))
+        assert counters["stats"]["unique_graphs"] == 1
 
 
 def test_what_a_precision_or_a_compiler_cannot_do_is_told() -> None:
