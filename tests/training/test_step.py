@@ -184,10 +184,14 @@ def test_the_average_moves_by_its_decay_and_takes_buffers_with_it() -> None:
                 expected[name] = value
         averaged.update(model)
     torch.testing.assert_close(averaged.module.state_dict(), expected)
-    other = Averaged(model, Average(decay=0.75))
-    other.load_state_dict(averaged.state_dict())
-    assert other.updates == 3
+    other = Averaged(model, Average(decay=0.75, warmup=False))
+    other.module.load_state_dict(averaged.module.state_dict())
+    other.go_on(averaged.updates)
+    nn.init.zeros_(model[0].weight)
+    for each in (averaged, other):  # it moves on, and does not take the weights over
+        each.update(model)
     torch.testing.assert_close(other.module.state_dict(), averaged.module.state_dict())
+    assert bool(other.module[0].weight.any())
 
 
 def test_the_decay_rises_from_a_low_one() -> None:
