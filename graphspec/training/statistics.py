@@ -15,6 +15,8 @@ from torch import Tensor
 from graphspec.language.signature import TaskSpec, TaskType
 from graphspec.training.measures import of_task, top_k
 
+_HALF = (torch.bfloat16, torch.float16)
+
 _CONSTANT = 1e-12
 """Variance, as a part of the mean square, below which a target counts as constant."""
 
@@ -96,12 +98,17 @@ class Ranks:
         """Count hits; the outputs are logits of shape ``(N, classes)``.
 
         The rank of the true class is the number of logits at least as high as its own, which is
-        several times faster than sorting; equal logits count against the model.
+        several times faster than sorting; equal logits count against the model. In half precision
+        many are equal, so there those of later classes do not, as in an argmax.
         """
         logits = outputs.float()
-        own = logits.gather(1, (labels.clamp(min=0) if self._partial else labels)[:, None])
+        classes = (labels.clamp(min=0) if self._partial else labels)[:, None]
+        own = logits.gather(1, classes)
         # compared into floats: several times faster on a CPU than into booleans, and exact
         rank = torch.ge(logits, own, out=torch.empty_like(logits)).sum(1)
+        if outputs.dtype in _HALF:
+            later = torch.arange(logits.shape[1], device=logits.device) > classes
+            rank -= ((logits == own) & later).sum(1)
         if self._partial:
             known = labels >= 0
             hits = [*((rank <= k) & known for k in self._ranks), known]

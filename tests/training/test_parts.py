@@ -18,6 +18,7 @@ from graphspec.training.evaluation import coarse_tasks, evaluate
 from graphspec.training.judging import criterion
 from graphspec.training.losses import Losses
 from graphspec.training.metrics import Meter
+from graphspec.training.statistics import statistics
 
 CPU = torch.device("cpu")
 TASKS = {
@@ -91,6 +92,23 @@ def test_meter_counts_like_the_definition_whenever_it_is_asked(
     rest = Meter(TASKS, LOSSES, CPU)
     rest.load_state_dict(half)
     assert metered(BATCHES[1:], rest).scores() == found
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_in_half_precision_the_first_of_equal_logits_is_the_prediction(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randint(3, (200, 7), generator=generator).to(dtype)
+    labels = torch.randint(7, (200,), generator=generator)
+    order = logits.float().sort(dim=1, descending=True, stable=True).indices
+    assert (logits.sort(dim=1).values.diff() == 0).any(1).all()
+
+    each = statistics(TaskSpec(7), torch.float64)
+    assert each is not None
+    found = each.scores(each.count(logits, labels), 200)
+
+    for k in (1, 5):
+        expected = (order[:, :k] == labels[:, None]).any(1).float().mean()
+        assert found[f"top{k}"] == pytest.approx(float(expected))
 
 
 def test_meter_counts_equal_logits_against_the_model() -> None:
