@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from graphspec.training import checkpoint
+from graphspec.training.distributed.parts import local
 from graphspec.training.job import Job, Sample, Stream
 from graphspec.training.metrics import Meter
 from graphspec.training.shares import Shares
@@ -53,7 +54,8 @@ def on_split(job: Job, state: State, stream: Stream) -> str:
         stream: The batches of the split.
     """
     model = state.judged
-    if not isinstance(model, fx.GraphModule) or not job.anatomy.nodes:
+    is_whole = state.strategy.name != "fsdp"  # nodes in parts cannot be walked through
+    if not (isinstance(model, fx.GraphModule) and job.anatomy.nodes and is_whole):
         return ""
     training = model.training
     model.eval()
@@ -162,7 +164,8 @@ def _weights(job: Job, model: nn.Module) -> list[str]:
     """Return whose weights or buffers are not finite."""
     owners = set(job.anatomy.learned.values()) | set(job.anatomy.nodes)
     found: dict[str, None] = {}
-    for name, values in model.state_dict().items():
+    for name, each in model.state_dict().items():
+        values = local(each)  # asked of one process alone, which may have a part
         if values.is_floating_point() and _is_broken(values):
             owner = name
             while owner not in owners and "." in owner:

@@ -204,6 +204,15 @@ def test_torchrun_and_devices_are_not_both_asked(
         train("spec.yaml", devices=2)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_run_that_diverges_says_so(strategy: str, folder: Path) -> None:
+    overrides = {"train.lr": 1e30, "train.clip": None, "train.strategy": strategy}
+    with pytest.raises(SpecError, match="is not finite in epoch 1") as caught:
+        train("spec.yaml", out="run", devices=2, epochs=30, overrides=overrides)
+    assert caught.value.diagnostics[0].code is Code.LOSS_NOT_FINITE
+
+
 def command(folder: Path, *words: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
     """Start a module of Python in a folder, after the words of a command that starts another."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
