@@ -53,7 +53,8 @@ def fit(job: Job, state: State) -> bool:
 
 def _epoch(job: Job, state: State, clock: Clock) -> Record | None:
     """Train to the end of the current epoch; None if interrupted. The means are in the state."""
-    meter, shares = Meter(job.tasks, job.losses, job.device), Shares()
+    rounded = job.recipe.precision != "float32"
+    meter, shares = Meter(job.tasks, job.losses, job.device, rounded), Shares()
     if state.totals and job.world.leads:
         meter.load_state_dict(state.totals["meter"])
     if state.totals:

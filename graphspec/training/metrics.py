@@ -40,13 +40,27 @@ class Meter:
         samples: Samples seen.
     """
 
-    def __init__(self, tasks: Mapping[str, TaskSpec], losses: Losses, device: torch.device) -> None:
+    def __init__(
+        self,
+        tasks: Mapping[str, TaskSpec],
+        losses: Losses,
+        device: torch.device,
+        rounded: bool = False,
+    ) -> None:
+        """Begin with nothing.
+
+        Args:
+            tasks: The tasks that the model predicts.
+            losses: Their losses.
+            device: Where outputs and labels are.
+            rounded: Whether outputs are computed in half precision, where many are equal.
+        """
         # MPS has no float64; its sums over an epoch are good to about five digits.
         exact = torch.float32 if device.type == "mps" else torch.float64
         self.samples = 0
         self._tasks = dict(tasks)
         self._losses = losses
-        made = {name: statistics(task, exact) for name, task in tasks.items()}
+        made = {name: statistics(task, exact, rounded) for name, task in tasks.items()}
         self._statistics = {name: each for name, each in made.items() if each is not None}
         self._gauges = {
             name: made_gauges

@@ -15,8 +15,6 @@ from torch import Tensor
 from graphspec.language.signature import TaskSpec, TaskType
 from graphspec.training.measures import of_task, top_k
 
-_HALF = (torch.bfloat16, torch.float16)
-
 _CONSTANT = 1e-12
 """Variance, as a part of the mean square, below which a target counts as constant."""
 
@@ -65,17 +63,18 @@ COUNTED: dict[TaskType, tuple[str, ...]] = {
 """The metrics of every type that follow from its sums, besides top-k."""
 
 
-def statistics(task: TaskSpec, exact: torch.dtype) -> Statistics | None:
+def statistics(task: TaskSpec, exact: torch.dtype, rounded: bool = False) -> Statistics | None:
     """Return what is counted of a task, or None where it has no metric that follows from sums.
 
     Args:
         task: The task.
         exact: Type in which numbers are added up: float64 where the device has it.
+        rounded: Whether outputs were computed in half precision, whatever type they have now.
     """
     names = of_task(task)
     if task.type == "classification":
         ranks = sorted(k for name in names if (k := top_k(name)) is not None)
-        return Ranks(task, ranks) if ranks else None
+        return Ranks(task, ranks, rounded) if ranks else None
     if not set(names) & set(COUNTED[task.type]):
         return None
     if task.type == "regression":
@@ -89,9 +88,10 @@ class Ranks:
     dtype = torch.int64
     is_whole = True
 
-    def __init__(self, task: TaskSpec, ranks: Sequence[int]) -> None:
+    def __init__(self, task: TaskSpec, ranks: Sequence[int], rounded: bool) -> None:
         self.shape = (len(ranks) + task.partial,)
         self._ranks = ranks
+        self._rounded = rounded
         self._partial = task.partial
 
     def count(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -99,14 +99,14 @@ class Ranks:
 
         The rank of the true class is the number of logits at least as high as its own, which is
         several times faster than sorting; equal logits count against the model. In half precision
-        many are equal, so there those of later classes do not, as in an argmax.
+        many are equal: those of later classes then do not, as in an argmax.
         """
         logits = outputs.float()
         classes = (labels.clamp(min=0) if self._partial else labels)[:, None]
         own = logits.gather(1, classes)
         # compared into floats: several times faster on a CPU than into booleans, and exact
         rank = torch.ge(logits, own, out=torch.empty_like(logits)).sum(1)
-        if outputs.dtype in _HALF:
+        if self._rounded:
             later = torch.arange(logits.shape[1], device=logits.device) > classes
             rank -= ((logits == own) & later).sum(1)
         if self._partial:

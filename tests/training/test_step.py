@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -230,6 +231,26 @@ def test_half_precision_is_measured_as_it_was_trained(spec: Path, tmp_path: Path
     run = train(spec, out=tmp_path / "run", overrides={"train.precision": "bf16"}, epochs=1)
     assert evaluate(run.folder)["loss"] == run.metrics[-1]["loss"]
     assert weights(run)["model"]["trunk.0.weight"].dtype == torch.float32
+
+
+def test_half_precision_counts_hits_alike_while_it_learns(tmp_path: Path) -> None:
+    linear = """
+    graphspec: 1
+    data: fashion-mini
+    nodes:
+      flat: {op: flatten, from: image}
+      fine_out: {op: head, task: fine, from: flat}
+    train: {lr: 1e-30, precision: bf16}
+    """
+    path = tmp_path / "linear.yaml"
+    path.write_text(textwrap.dedent(linear))
+
+    run = train(path, out=tmp_path / "run", epochs=1)
+
+    found = evaluate(run.folder, split="train")
+    assert run.metrics[0]["fine/top1"] == pytest.approx(found["fine/top1"], abs=1e-9)
+    # torch.topk takes any of equal logits
+    assert run.metrics[0]["fine/top5"] == pytest.approx(found["fine/top5"], abs=1e-3)
 
 
 def test_without_a_compiler_the_model_runs_as_it_is(
