@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from jsonschema import Draft7Validator
 
 from graphspec.backends import schema
@@ -36,6 +38,13 @@ def plain(path: Path) -> Any:
     return None if tree is None else tree.plain()
 
 
+newest = pytest.mark.skipif(
+    "bias" not in inspect.signature(torch.nn.BatchNorm2d).parameters,
+    reason="the shipped schema lists the layers and arguments of a newer torch",
+)
+
+
+@newest
 def test_the_shipped_schema_is_current() -> None:
     assert SHIPPED.read_text() == schema.write(SOURCES), f"graphspec schema -o {SHIPPED}"
     assert SHIPPED.stat().st_size < 1_000_000
@@ -133,6 +142,7 @@ def test_names(validator: Draft7Validator, name: str) -> None:
     assert validator.is_valid(spec) == (name in ("a.b", "gate_$t", "_x1"))
 
 
+@newest
 def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     from graphspec.cli.main import main
 

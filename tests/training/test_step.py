@@ -372,8 +372,10 @@ def test_nothing_in_a_step_waits_for_the_device(
             patch.setattr(torch.Tensor, name, watched(name))
         for batch in given:
             steps.step(job, state, meter, shares, batch)
-    # torch's AveragedModel asks its count of updates twice each time, which is on the host
-    assert waits == ["__bool__"] * (2 * 2 if averaged else 0)
+    # torch's AveragedModel asks its count of updates, which is on the host: twice each time, and
+    # before torch 2.9 three times
+    assert set(waits) == ({"__bool__"} if averaged else set())
+    assert len(waits) <= 2 * 3
     assert state.average is None or state.average._averaged.n_averaged.device == CPU
     assert moved(state)[0].any()
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from inspect import signature
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.nn.parallel import DistributedDataParallel
@@ -19,7 +20,7 @@ from torch.optim import Optimizer
 
 from graphspec.errors import Code, fail
 from graphspec.language.recipe import Train
-from graphspec.training import optimizers
+from graphspec.training import devices, optimizers
 from graphspec.training.balancing.methods import METHODS
 from graphspec.training.distributed import batch_norm, parts
 from graphspec.training.distributed.world import ALONE, World
@@ -272,6 +273,10 @@ def check(recipe: Train, processes: int) -> None:
         message = f"the optimizer `{recipe.optimizer.name}` and `strategy: fsdp` do not go together"
         hint = "it does not take parameters in parts; use `Adam`, `AdamW` or `SGD`"
         raise fail(Code.BAD_VALUE, message, hint)
+    on_cpu = devices.resolve(recipe.device).type == "cpu"
+    if on_cpu and not hasattr(torch.cpu.Stream, "record_event"):
+        message = f"`strategy: fsdp` does not run on a CPU with torch {torch.__version__}"
+        raise fail(Code.BAD_VALUE, message, "use `strategy: ddp`, or a newer torch")
     if recipe.compile:
         message = "`compile` and `strategy: fsdp` do not go together"
         raise fail(Code.BAD_VALUE, message, "leave `compile` out, or use `strategy: ddp`")

@@ -111,6 +111,20 @@ def test_two_replicas_have_the_curve_of_one_process_and_resume_as_one(folder: Pa
     assert_alike(folder / "pair", folder / "alone")
 
 
+needs_shards_on_cpu = pytest.mark.skipif(
+    not hasattr(torch.cpu.Stream, "record_event"), reason="FSDP2 of this torch needs a GPU"
+)
+
+
+def test_shards_are_refused_where_torch_cannot_make_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(torch.cpu.Stream, "record_event", raising=False)
+    with pytest.raises(SpecError, match="`strategy: fsdp` does not run on a CPU with torch"):
+        train("spec.yaml", overrides=FSDP | {"train.device": "cpu"}, devices=2)
+
+
+@needs_shards_on_cpu
 def test_shards_of_a_model_have_the_curve_of_one_process_and_resume_one(folder: Path) -> None:
     averaged = {"train.ema": {"decay": 0.9}}
     train("spec.yaml", out="alone", epochs=3, overrides=averaged)
@@ -126,7 +140,12 @@ def test_shards_of_a_model_have_the_curve_of_one_process_and_resume_one(folder: 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "strategy"),
-    [("geometric", "fsdp"), ("uncertainty", "fsdp"), ("gradnorm", "ddp"), ("upgrad", "ddp")],
+    [
+        pytest.param("geometric", "fsdp", marks=needs_shards_on_cpu),
+        pytest.param("uncertainty", "fsdp", marks=needs_shards_on_cpu),
+        ("gradnorm", "ddp"),
+        ("upgrad", "ddp"),
+    ],
 )
 def test_a_balanced_run_has_the_curve_of_one_process(
     method: str, strategy: str, folder: Path
@@ -205,7 +224,7 @@ def test_torchrun_and_devices_are_not_both_asked(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp", marks=needs_shards_on_cpu)])
 def test_a_run_that_diverges_says_so(strategy: str, folder: Path) -> None:
     overrides = {"train.lr": 1e30, "train.clip": None, "train.strategy": strategy}
     with pytest.raises(SpecError, match="is not finite in epoch 1") as caught:
