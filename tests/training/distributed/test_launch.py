@@ -131,6 +131,7 @@ def test_who_comes_and_leaves_does_not_keep_the_others_from_being_heard() -> Non
     assert not post.is_alive()
 
 
+@pytest.mark.slow
 def test_every_balancing_method_makes_the_steps_of_one_process() -> None:
     found = run(work.balanced, observer=Silent())
     assert set(found) == set(METHODS)
