@@ -83,9 +83,9 @@ class Parts:
         if step.op.infer is not None:
             value = flatten(step.op.infer(step.args, site))
         else:
-            value = flatten(apply(part, node, [type_.meta() for type_ in types]))
-            if isinstance(part, _ConvNd) and any(0 in type_.shape for type_ in value.types):
+            if isinstance(part, _ConvNd) and not part.transposed:
                 _refuse_kernel(part, types[0])
+            value = flatten(apply(part, node, [type_.meta() for type_ in types]))
         if isinstance(part, Call):
             return Part(value)
         parameters = {name: TensorType.of(each) for name, each in part.named_parameters()}
@@ -114,14 +114,17 @@ class Builder:
 
 
 def _refuse_kernel(part: _ConvNd, given: TensorType) -> None:
-    """Say of a kernel that is larger than the padded map what torch does where it computes.
+    """Say of a kernel that is larger than the padded map what torch says where it computes.
 
-    On the meta device torch 2.6 gives an empty map instead.
+    On the meta device some versions of torch say it in other words, and torch 2.6 gives an empty
+    map.
 
     Raises:
         RuntimeError: If it is larger.
     """
     dims = len(part.kernel_size)
+    if given.rank < dims:
+        return
     padding = part.padding if isinstance(part.padding, tuple) else (0,) * dims
     sizes = zip(given.shape[-dims:], padding, part.dilation, part.kernel_size, strict=True)
     spans = [(size + 2 * pad, gap * (kernel - 1) + 1) for size, pad, gap, kernel in sizes]
