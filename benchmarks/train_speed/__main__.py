@@ -25,7 +25,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.train_speed import arithmetic
 from benchmarks.train_speed.contest import BATCH, Result, Settings, write_images
 from benchmarks.train_speed.worker import CONTESTANTS, Worker
 
@@ -163,9 +162,11 @@ def main() -> int:
         wrong += [
             f"width {width}: {text}" for text in verdicts(found, parameters, wide, options.clock)
         ]
+    # last, as a process that is started has at least the peak memory that this one had before
+    from benchmarks.train_speed import arithmetic
+
     print()
     for width in options.width:
-        # last, as a process that is started has at least the peak memory that this one had before
         print(f"width {width}: {arithmetic.words(width, options.threads)}")
     print("\n".join(["", *wrong]) if wrong else "\nall as it must be", flush=True)
     return int(bool(wrong))
