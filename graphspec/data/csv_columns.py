@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphspec.data.column import Column, Kind, objects
 from graphspec.errors import Code, fail
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 ROWS = 1 << 14
 """Rows of a block."""
@@ -74,7 +77,7 @@ class _Rows:
     file: TextIO
     delimiter: str
     names: list[str]
-    reader: Iterator[list[str]]
+    reader: Reader
     before: int
 
     @classmethod
@@ -124,7 +127,7 @@ class _Rows:
 
     @property
     def _line(self) -> int:
-        return self.before + int(self.reader.line_num)  # type: ignore[attr-defined]
+        return self.before + self.reader.line_num
 
     @contextmanager
     def located(self) -> Iterator[None]:

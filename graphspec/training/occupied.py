@@ -55,7 +55,8 @@ def occupied(run: Path) -> Iterator[None]:
         yield
     finally:
         _own.discard(path.parent)
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that became read-only keeps a file that nobody locks
+            path.unlink()
         os.close(number)
 
 

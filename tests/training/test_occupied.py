@@ -13,10 +13,9 @@ import pytest
 
 from graphspec.errors import SpecError
 from graphspec.training import folder
+from graphspec.training.observer import Silent
 from graphspec.training.occupied import LOCK, occupied
 from graphspec.training.run import train
-
-from .conftest import Notes
 
 HOLDER = """
 import sys, time
@@ -99,14 +98,13 @@ def test_a_run_that_still_goes_on_is_not_resumed_a_second_time(spec: Path, tmp_p
 def test_not_even_by_the_process_that_trains_it(spec: Path, tmp_path: Path) -> None:
     messages: list[str] = []
 
-    def resuming(records: object) -> None:
-        if not messages:
-            assert folder.is_run(tmp_path / "run")
-            with pytest.raises(SpecError) as error:
-                train(resume=tmp_path / "run")
-            messages.append(error.value.diagnostics[0].message)
+    class Resuming(Silent):
+        def epoch(self, records: object) -> None:
+            if not messages:
+                assert folder.is_run(tmp_path / "run")
+                with pytest.raises(SpecError) as error:
+                    train(resume=tmp_path / "run")
+                messages.append(error.value.diagnostics[0].message)
 
-    notes = Notes()
-    notes.epoch = resuming  # type: ignore[method-assign]
-    train(spec, out=tmp_path / "run", observer=notes)
+    train(spec, out=tmp_path / "run", observer=Resuming())
     assert messages == [f"`{tmp_path / 'run'}` is being trained by this process"]
